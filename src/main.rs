@@ -1,0 +1,2 @@
+//! The `linked-nodes` program.
+fn main() {}
