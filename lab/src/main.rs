@@ -12,6 +12,8 @@
 //! ```
 
 mod call;
+mod hooks;
 mod machine;
+mod uapi;
 
 fn main() {}
