@@ -1,1 +1,4 @@
 //! Linked Nodes.
+
+pub mod error;
+pub mod wire;

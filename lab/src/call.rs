@@ -16,11 +16,7 @@ pub struct Caller {
 impl Caller {
     /// Root on its own machine, as the command-line tools run.
     pub fn root() -> Self {
-        Self {
-            user: "root".into(),
-            mailbox: None,
-            acls: vec!["all".into()],
-        }
+        Self { user: "root".into(), mailbox: None, acls: vec!["all".into()] }
     }
 
     /// Whether the caller holds `acl` (or `all`).
@@ -36,10 +32,7 @@ pub struct Args(pub Vec<(String, String)>);
 impl Args {
     /// The first value of `name`.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The first value of `name`, or cPanel's complaint about its absence.
@@ -52,8 +45,7 @@ impl Args {
 
     /// `name` as cPanel reads a boolean: absent, empty and `0` are false.
     pub fn flag(&self, name: &str) -> bool {
-        self.get(name)
-            .is_some_and(|value| !value.is_empty() && value != "0")
+        self.get(name).is_some_and(|value| !value.is_empty() && value != "0")
     }
 
     /// Every value of a list argument: `name=a&name=b`, `name=a&name-1=b`, and `name1=…` as some functions spell it.
@@ -89,10 +81,7 @@ pub struct Outcome {
 
 impl From<Value> for Outcome {
     fn from(data: Value) -> Self {
-        Self {
-            data,
-            ..Self::default()
-        }
+        Self { data, ..Self::default() }
     }
 }
 
@@ -107,9 +96,7 @@ pub struct Failure {
 impl Failure {
     /// A failure with this reason.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-        }
+        Self { reason: reason.into() }
     }
 }
 

@@ -12,9 +12,7 @@ pub struct Machine {
 impl Machine {
     /// The machine this process runs on.
     pub fn here() -> Self {
-        Self {
-            root: PathBuf::from("/"),
-        }
+        Self { root: PathBuf::from("/") }
     }
 
     /// An absolute path of the server (`/etc/userdomains`) on this machine's disk.

@@ -1,0 +1,406 @@
+//! What the roles say to each other over the unix sockets: one JSON document a line, a request, then its answers.
+//!
+//! * `/run/linked-nodes/admin.sock` (0600 root): [`AdminCall`], from the command line, the hooks and the pages.
+//! * `/run/linked-nodes/shim.sock` (0660, group `linkednodes`): [`ShimCall`], from the shim.
+//!
+//! An answer is [`Answer::Ok`] or [`Answer::Error`]; a watching call gets any number of [`Answer::Event`] before it.
+
+use crate::error::{Code, Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+
+/// Where `serve` listens for administrators.
+pub const ADMIN_SOCKET: &str = "/run/linked-nodes/admin.sock";
+/// Where `serve` listens for the shim.
+pub const SHIM_SOCKET: &str = "/run/linked-nodes/shim.sock";
+/// The longest line either side accepts, in bytes.
+pub const MAX_LINE: usize = 64 << 20;
+
+/// Arguments of an API call in the order given, decoded, duplicates kept.
+pub type Params = Vec<(String, String)>;
+
+/// Where an account's mail is to live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// On the parent (`.local` in the API).
+    Local,
+    /// On the child of this alias.
+    Child(String),
+}
+
+/// What happens to a child's token when the link ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenFate {
+    /// Left as it is (the API's default).
+    Leave,
+    /// Set to expire in 24 hours (the page's default).
+    #[serde(rename = "expire_24h")]
+    Expire24h,
+}
+
+/// A request on the admin socket. Root is at the other end: the socket's mode proves it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum AdminCall {
+    /// → [`Status`].
+    Status,
+    /// Links a child. → `null`.
+    NodeLink { alias: String, hostname: String, username: String, token: String, skip_tls_verification: bool },
+    /// → `Vec<`[`NodeView`]`>`.
+    NodeList,
+    /// → [`NodeView`].
+    NodeShow { alias: String },
+    /// Asks the child now. → [`NodeView`].
+    NodeStatus { alias: String },
+    /// Changes a link. → `null`.
+    NodeUpdate {
+        alias: String,
+        hostname: Option<String>,
+        username: Option<String>,
+        token: Option<String>,
+        skip_tls_verification: Option<bool>,
+    },
+    /// Ends a link. → [`NodeView`] as it was.
+    NodeUnlink { alias: String, token_fate: TokenFate },
+    /// → `Vec<`[`AccountView`]`>`: every account of this server.
+    AccountList,
+    /// What a move would do. → [`PlanView`].
+    AccountPlan { user: String, to: Destination },
+    /// Starts a move. → [`MoveView`].
+    AccountMove { user: String, to: Destination },
+    /// → `Vec<`[`MoveView`]`>`, newest first.
+    MoveList,
+    /// → [`MoveView`].
+    MoveShow { id: i64 },
+    /// Events are [`MoveView`]s as the move goes on. → the last [`MoveView`].
+    MoveWatch { id: i64 },
+    /// Undoes a move that has not switched yet. → [`MoveView`].
+    MoveCancel { id: i64 },
+    /// A WHM API 1 call as root, with the product's verdicts applied. → the version 1 envelope.
+    Whm { function: String, params: Params },
+    /// A UAPI call for an account, with the product's verdicts applied. → the flat UAPI result.
+    Uapi { user: String, module: String, function: String, params: Params },
+    /// A standard hook's event. → [`HookAnswer`].
+    Hook { category: String, event: String, stage: String, data: Value },
+}
+
+/// A request on the shim socket. The shim has proved the caller before it asks.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "call", rename_all = "snake_case")]
+pub enum ShimCall {
+    /// Answers when the routing differs from version `have`, or after at most 30 s. → [`Routing`].
+    Routing { have: u64 },
+    /// A WHM API 1 call of a root-level caller that is the product's to answer. → the version 1 envelope.
+    Whm { caller: String, function: String, params: Params },
+    /// A UAPI call for a distributed account. `mailbox` names the webmail caller. → the flat UAPI result.
+    Uapi { user: String, mailbox: Option<String>, module: String, function: String, params: Params },
+    /// The connection becomes a node channel: `serve` answers [`Answer::Ok`] and then speaks
+    /// [`crate::agent`] on it. `token_digest` is [`token_digest`] of the token that the caller proved to be root-level with.
+    Agent { username: String, token_digest: String, peer: std::net::IpAddr },
+}
+
+/// One line of an answer.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// The result; nothing follows.
+    Ok(Value),
+    /// The failure; nothing follows.
+    Error(Error),
+    /// News on the way; more follows.
+    Event(Value),
+}
+
+/// What this server is among linked nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Neither parent nor child.
+    #[default]
+    Unlinked,
+    /// Has children.
+    Parent,
+    /// Serves mail for a parent.
+    Child {
+        /// The parent's hostname, for messages.
+        parent: String,
+        /// [`token_digest`] of the token the parent calls with. A call proved with it is the parent's own.
+        token_digest: String,
+    },
+}
+
+/// One distributed account, as the parent's shim needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Distributed {
+    /// The child's alias.
+    pub alias: String,
+    /// The child's hostname.
+    pub hostname: String,
+    /// The account's domains.
+    pub domains: Vec<String>,
+}
+
+/// Everything the shim decides by. A snapshot; it keeps working with the last one while `serve` is down.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Routing {
+    /// Grows with every change.
+    pub version: u64,
+    /// This server's role.
+    pub role: Role,
+    /// This server's hostname.
+    pub hostname: String,
+    /// Parent: the accounts whose mail lives on a child, by user.
+    pub distributed: BTreeMap<String, Distributed>,
+    /// Child: the accounts served for the parent, by user, with their domains.
+    pub served: BTreeMap<String, Vec<String>>,
+    /// Accounts in the last moments of a move: their mail configuration cannot be written right now.
+    pub held: BTreeSet<String>,
+}
+
+/// What `serve` says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The product's version.
+    pub version: String,
+    /// This server's role.
+    pub role: Role,
+    /// Linked children.
+    pub nodes: usize,
+    /// Distributed accounts.
+    pub distributed: usize,
+    /// Moves that have not ended.
+    pub moves_running: usize,
+}
+
+/// A linked child as people see it. Never holds a token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Friendly name.
+    pub alias: String,
+    /// Hostname.
+    pub hostname: String,
+    /// The user of the token.
+    pub username: String,
+    /// Whether the child's certificate is verified.
+    pub tls_verified: bool,
+    /// cPanel version of the child.
+    pub version: String,
+    /// Server profile code (`MAILNODE`, `STANDARD`).
+    pub profile: String,
+    /// Services the child runs, as cPanel names them.
+    pub enabled_services: Vec<String>,
+    /// Unix time of the last answer from the child.
+    pub last_check: i64,
+    /// Why the last check failed; `None` when it answered.
+    pub trouble: Option<String>,
+    /// Accounts whose mail it serves.
+    pub accounts: usize,
+    /// Free bytes on the child's file system of /home, when last seen.
+    pub disk_free: Option<u64>,
+}
+
+/// An account as people see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountView {
+    /// cPanel user.
+    pub user: String,
+    /// Main domain.
+    pub domain: String,
+    /// Owner (`root` or a reseller).
+    pub owner: String,
+    /// Alias of the mail child; `None` when the mail is on this server.
+    pub child: Option<String>,
+    /// The move under way, if any.
+    pub running_move: Option<i64>,
+}
+
+/// A plan: what a move would do, or why it cannot be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PlanView {
+    /// The account.
+    pub user: String,
+    /// Where the mail is (alias or `.local`).
+    pub from: String,
+    /// Where it goes (alias or `.local`).
+    pub to: String,
+    /// Messages to copy.
+    pub messages: u64,
+    /// Bytes to copy.
+    pub bytes: u64,
+    /// Mailboxes.
+    pub mailboxes: Vec<String>,
+    /// What changes in DNS, a line each.
+    pub dns: Vec<String>,
+    /// What is worth knowing, but stops nothing.
+    pub warnings: Vec<String>,
+    /// Why it cannot be done; empty when it can.
+    pub refusals: Vec<String>,
+}
+
+/// A move as people see it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MoveView {
+    /// Number of the move.
+    pub id: i64,
+    /// The account.
+    pub user: String,
+    /// Where the mail was (alias or `.local`).
+    pub from: String,
+    /// Where it goes (alias or `.local`).
+    pub to: String,
+    /// The state, in the words of the design: `preparing`, `seeding`, … `done`, `undone`, `stuck`.
+    pub state: String,
+    /// The step under way.
+    pub step: String,
+    /// Whether the move has ended (`done`, `undone`, `stuck`).
+    pub ended: bool,
+    /// Why it failed or waits.
+    pub reason: Option<String>,
+    /// Messages copied so far.
+    pub messages: u64,
+    /// Bytes copied so far.
+    pub bytes: u64,
+    /// Messages there are to copy, as planned.
+    pub messages_planned: u64,
+    /// Bytes there are to copy, as planned.
+    pub bytes_planned: u64,
+    /// Messages verified equal on both sides; `None` before verification.
+    pub verified: Option<u64>,
+    /// Milliseconds for which mail waited around the cutover.
+    pub pause_ms: Option<u64>,
+    /// Unix time, milliseconds.
+    pub started_ms: i64,
+    /// Unix time, milliseconds.
+    pub ended_ms: Option<i64>,
+    /// The log, a line each: time in Unix milliseconds, and the event.
+    pub log: Vec<(i64, String)>,
+}
+
+/// What a hook tells cPanel.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HookAnswer {
+    /// Whether the event may go on.
+    pub proceed: bool,
+    /// The one line for cPanel.
+    pub message: String,
+}
+
+/// The digest by which a token is recognised without being kept: lower-case hex of SHA-256.
+pub fn token_digest(token: &str) -> String {
+    use sha2::Digest;
+    use std::fmt::Write;
+    let mut hex = String::with_capacity(64);
+    for byte in sha2::Sha256::digest(token.as_bytes()) {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
+/// A client of one of the sockets; one call at a time.
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Code::NotSent`] when `serve` is not there.
+    pub async fn connect(path: &Path) -> Result<Self> {
+        let stream = UnixStream::connect(path).await.map_err(|cause| {
+            Error::new(Code::NotSent, format!("linked-nodes serve does not answer on {}: {cause}.", path.display()))
+                .hint("See “linked-nodes doctor”.")
+        })?;
+        Ok(Self { stream: BufReader::new(stream) })
+    }
+
+    /// Sends `call`, hands every event to `event`, returns the result.
+    ///
+    /// # Errors
+    /// The error that `serve` answers, or [`Code::MayHaveHappened`] when it goes away before it answers.
+    pub async fn watch<T: DeserializeOwned>(&mut self, call: &impl Serialize, mut event: impl FnMut(Value)) -> Result<T> {
+        write_line(&mut self.stream, call).await?;
+        loop {
+            match read_line::<Answer, _>(&mut self.stream).await? {
+                Some(Answer::Ok(value)) => {
+                    return serde_json::from_value(value).map_err(|cause| {
+                        Error::new(Code::MayHaveHappened, "linked-nodes serve answered in a form this version does not know.")
+                            .detail(cause)
+                    });
+                }
+                Some(Answer::Error(error)) => return Err(error),
+                Some(Answer::Event(value)) => event(value),
+                None => {
+                    return Err(Error::new(Code::MayHaveHappened, "linked-nodes serve went away before it answered.")
+                        .hint("See “linked-nodes move list” for what became of it."));
+                }
+            }
+        }
+    }
+
+    /// Sends `call` and returns the result.
+    ///
+    /// # Errors
+    /// As [`Client::watch`].
+    pub async fn call<T: DeserializeOwned>(&mut self, call: &impl Serialize) -> Result<T> {
+        self.watch(call, |_| ()).await
+    }
+
+    /// The raw connection, after a [`ShimCall::Agent`] was answered.
+    pub fn into_stream(self) -> BufReader<UnixStream> {
+        self.stream
+    }
+}
+
+/// Writes one document as a line and flushes.
+///
+/// # Errors
+/// [`Code::MayHaveHappened`] when the other end is gone.
+pub async fn write_line<W: tokio::io::AsyncWrite + Unpin>(stream: &mut W, document: &impl Serialize) -> Result<()> {
+    let mut line = serde_json::to_vec(document).map_err(|cause| Error::machine("writing a message", cause))?;
+    line.push(b'\n');
+    let gone = |cause| Error::new(Code::MayHaveHappened, "The connection broke while a message was being sent.").detail(cause);
+    stream.write_all(&line).await.map_err(gone)?;
+    stream.flush().await.map_err(gone)
+}
+
+/// Reads one document; `None` at the end of the stream.
+///
+/// # Errors
+/// [`Code::Invalid`] for a line that is too long or not the document expected.
+pub async fn read_line<T: DeserializeOwned, R: tokio::io::AsyncBufRead + Unpin>(stream: &mut R) -> Result<Option<T>> {
+    let mut line = Vec::new();
+    loop {
+        let chunk = stream
+            .fill_buf()
+            .await
+            .map_err(|cause| Error::new(Code::MayHaveHappened, "The connection broke before an answer came.").detail(cause))?;
+        if chunk.is_empty() {
+            return if line.is_empty() {
+                Ok(None)
+            } else {
+                Err(Error::new(Code::MayHaveHappened, "The connection broke in the middle of a message."))
+            };
+        }
+        let end = chunk.iter().position(|byte| *byte == b'\n');
+        let take = end.map_or(chunk.len(), |at| at + 1);
+        if line.len() + take > MAX_LINE {
+            return Err(Error::new(Code::Invalid, "A message on the socket is too long."));
+        }
+        line.extend_from_slice(&chunk[..take]);
+        stream.consume(take);
+        if end.is_some() {
+            break;
+        }
+    }
+    serde_json::from_slice(&line)
+        .map(Some)
+        .map_err(|cause| Error::new(Code::Invalid, "A message on the socket is not understood.").detail(cause))
+}
