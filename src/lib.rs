@@ -1,4 +1,5 @@
 //! Linked Nodes.
 
 pub mod error;
+pub mod rules;
 pub mod wire;

@@ -24,13 +24,7 @@ pub struct Veto {
 ///
 /// # Errors
 /// The [`Veto`] of a blocking hook that answered `BAILOUT` before the event. Other failures of hooks go to cPanel's error log.
-pub fn fire(
-    machine: &Machine,
-    category: &str,
-    event: &str,
-    stage: Stage,
-    data: Value,
-) -> Result<(), Veto> {
+pub fn fire(machine: &Machine, category: &str, event: &str, stage: Stage, data: Value) -> Result<(), Veto> {
     let _ = (machine, category, event, stage, data);
     Ok(())
 }

@@ -1,0 +1,5 @@
+//! What may be and what follows: pure decisions. No I/O, no async, no clock.
+
+pub mod dns;
+pub mod names;
+pub mod plan;
