@@ -2,4 +2,5 @@
 
 pub mod error;
 pub mod rules;
+pub mod shim;
 pub mod wire;

@@ -2,4 +2,6 @@
 
 pub mod dns;
 pub mod names;
+pub mod nodes;
 pub mod plan;
+pub mod verdict;
