@@ -14,6 +14,9 @@
 mod call;
 mod hooks;
 mod machine;
+mod node;
 mod uapi;
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    node::cli::main()
+}
