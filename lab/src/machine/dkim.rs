@@ -43,7 +43,7 @@ impl Machine {
         let private = format!("{}\n", pem.trim());
         files::replace(&self.path(&private_file(domain)), private.as_bytes(), 0o640)?;
         // The mail server signs, so its group reads the key.
-        if let Some(gid) = self.group_id("Debian-exim").or_else(|| self.group_id("mail")) {
+        if let Some(gid) = self.group_id("mail") {
             std::os::unix::fs::chown(self.path(&private_file(domain)), None, Some(gid))?;
         }
         files::replace(&self.path(&public_file(domain)), public.as_bytes(), 0o644)?;

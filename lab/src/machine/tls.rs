@@ -162,7 +162,7 @@ impl Machine {
         let path = self.path(&format!("{TLS}/{name}/combined"));
         files::replace(&path, certificate.combined().as_bytes(), 0o640)?;
         // The mail server reads it at every handshake.
-        if let Some(gid) = self.group_id("Debian-exim").or_else(|| self.group_id("mail")) {
+        if let Some(gid) = self.group_id("mail") {
             std::os::unix::fs::chown(&path, None, Some(gid))?;
         }
         self.tls_changed()
@@ -178,6 +178,6 @@ impl Machine {
 
     /// Lets Dovecot take up changed certificates.
     fn tls_changed(&self) -> Result<(), Failure> {
-        Ok(())
+        Ok(crate::node::services::reload_dovecot_sni(self)?)
     }
 }

@@ -157,8 +157,8 @@ impl Machine {
     }
 
     /// Lets the name server take up a changed, new or removed zone.
-    fn publish(&self, _zone: &str) -> Result<(), Failure> {
-        Ok(())
+    fn publish(&self, zone: &str) -> Result<(), Failure> {
+        Ok(crate::node::services::zone_changed(self, zone)?)
     }
 }
 

@@ -23,7 +23,7 @@ pub fn command(place: &Place, name: &str) -> Result<Command> {
     let mut command = Command::new("nsenter");
     command
         .arg(format!("--target={}", pid.as_raw_nonzero()))
-        .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/root", "--"])
+        .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--wdns=/root", "--"])
         .env_clear()
         .env("PATH", boot::PATH)
         .env("HOME", "/root")

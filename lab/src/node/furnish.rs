@@ -21,7 +21,7 @@ const TRUSTED: &str = "/usr/local/share/ca-certificates/linked-nodes-lab.crt";
 const AUTHORITY: &str = "/var/cpanel/lab/ca";
 /// Written when the first start has furnished the node.
 const FURNISHED: &str = "/var/cpanel/lab/furnished";
-/// The user Exim runs as on Debian; a member of `mail`, as cPanel's `mailnull` is.
+/// The user Exim runs as on Debian, in the group `mail` as cPanel's `mailnull` is.
 pub const EXIM_USER: &str = "Debian-exim";
 /// Commands at cPanel's paths that are the lab's binary under another name.
 const COMMANDS: &[&str] = &[
@@ -282,10 +282,10 @@ impl Disk<'_> {
             self.write_once(&path, "", 0o640)?;
             self.owned(&path, EXIM_USER, "adm")?;
         }
-        self.owned("/var/spool/exim4", EXIM_USER, EXIM_USER)?;
+        self.owned("/var/spool/exim4", EXIM_USER, "mail")?;
         // Sockets and pid files of a node that was stopped and started again are gone with its /run.
         self.folder("/run/exim4", 0o750)?;
-        self.owned("/run/exim4", EXIM_USER, EXIM_USER)?;
+        self.owned("/run/exim4", EXIM_USER, "mail")?;
         if !self.machine.path(FURNISHED).exists() {
             self.fresh_folder("/var/mail", 0o2775)?;
             self.owned("/var/mail", "root", "mail")?;
