@@ -95,7 +95,9 @@ pub struct Command {
     pub function: String,
     /// What it asks.
     pub kind: Kind,
-    /// Its arguments.
+    /// Its arguments, all of them.
+    pub raw: Params,
+    /// Its arguments without what only selects the call.
     pub params: Params,
     /// What a more forgiving reader might see as well.
     pub also: Params,
@@ -368,11 +370,12 @@ fn command(format: Format, text: &str, depth: usize) -> Result<Command, Unclear>
     if found.odd {
         return Err(Unclear("a command of the batch is not UTF-8"));
     }
+    let raw = found.params.clone();
     let (mut kind, params, also) = understand(format, name.clone(), found.params, found.also, depth)?;
     if let Kind::Whm { version, .. } = &mut kind {
         *version = WhmVersion::One;
     }
-    Ok(Command { function: name, kind, params, also })
+    Ok(Command { function: name, kind, raw, params, also })
 }
 
 /// Takes an argument that selects the call out of the others. Given twice with different values, readers may differ.
