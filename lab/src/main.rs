@@ -1,22 +1,27 @@
 //! The lab: nodes that look like cPanel servers from outside and on disk, with real daemons inside.
 //!
 //! ```text
-//! main ── dispatches on argv[0] (whmapi1, uapi, manage_hooks, …) and on subcommands (up, down, init, cpsrvd …)
+//! main ── a command of cPanel by its name (commands), else the lab's own command line (node::cli: up, down, init …)
 //! node      namespaces, overlay, bridge, process 1 of a node, daemons and their configuration
 //! fill      mail for mailboxes
 //! cpsrvd    the stand-in cpsrvd: listeners, sign-in, ACLs, envelopes, WHM API 1 functions
 //! uapi      UAPI functions
-//! hooks     standard hooks and AppConfig: registry, firing, the commands
+//! hooks     standard hooks: registry, firing, manage_hooks
+//! appconfig applications registered with cpsrvd, and the commands
+//! commands  the commands at cPanel's paths, by name
 //! machine   the on-disk places of a cPanel server: accounts, domains, zones, tokens, profile
 //! call      what a function call is: caller, arguments, outcome
 //! ```
 
+mod appconfig;
 mod call;
+mod commands;
 mod hooks;
 mod machine;
 mod node;
 mod uapi;
 
 fn main() -> std::process::ExitCode {
-    node::cli::main()
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    commands::run(&words).unwrap_or_else(node::cli::main)
 }
