@@ -296,12 +296,10 @@ fn guess(asker: &Asker, parts: &Parts) -> Envelope {
     Envelope::guess(asker.entrance.service, parts.uri.path(), parts.uri.query().unwrap_or(""), asker.html)
 }
 
-/// Requests that two HTTP readers could take apart.
+/// Requests that two HTTP readers could take apart. Of Content-Length beside Transfer-Encoding, hyper keeps the latter alone and ends the
+/// connection, and what goes on is framed anew.
 fn malformed(request: &Request<Incoming>) -> Option<Reply> {
     let headers = request.headers();
-    if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
-        return Some(Reply::text(400, "A request has either Content-Length or Transfer-Encoding."));
-    }
     for single in [header::AUTHORIZATION, header::HOST] {
         if headers.get_all(&single).iter().count() > 1 {
             return Some(Reply::text(400, "A request has one Host and one Authorization."));
