@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{appconfig, hooks, uapi};
+use crate::{appconfig, cpsrvd, hooks, uapi};
 
 /// A command: it takes the words after its name and gives its exit code.
 type Command = fn(&[String]) -> i32;
@@ -11,12 +11,15 @@ type Command = fn(&[String]) -> i32;
 /// Commands by name.
 const COMMANDS: &[(&str, Command)] = &[
     ("autorespond", uapi::autorespond::main),
+    ("cpanel", cpsrvd::command::cpanel),
+    ("cpsrvd", cpsrvd::command::serve),
     ("is_registered_with_appconfig", appconfig::command::is_registered),
     ("manage_hooks", hooks::command::main),
     ("register_appconfig", appconfig::command::register),
     ("show_appconfig", appconfig::command::show),
     ("uapi", uapi::command::main),
     ("unregister_appconfig", appconfig::command::unregister),
+    ("whmapi1", cpsrvd::command::whmapi1),
 ];
 
 /// Runs the command that `words` (a whole command line) names: by the program's own name, or by the first word after it. `None` when

@@ -16,6 +16,7 @@
 mod appconfig;
 mod call;
 mod commands;
+mod cpsrvd;
 mod hooks;
 mod machine;
 mod node;

@@ -1,9 +1,12 @@
 //! Reading, replacing and editing the server's own files.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::marker::PhantomData;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Machine;
@@ -14,10 +17,30 @@ const LOCK: &str = "/var/cpanel/lab/lock";
 /// Numbers temporary files apart within one process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// The lock, until dropped.
+thread_local! {
+    /// How often this thread holds the lock of each machine.
+    static HELD: RefCell<BTreeMap<PathBuf, usize>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// The lock, until dropped. It belongs to its thread, which may take it again while it holds it.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    root: PathBuf,
+    /// Only the first lock of a thread has the file.
+    file: Option<File>,
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        HELD.with_borrow_mut(|held| {
+            if let Some(depth) = held.get_mut(&self.root) {
+                *depth -= 1;
+            }
+        });
+        // Closing the file ends the lock.
+        drop(self.file.take());
+    }
 }
 
 /// A file's text; `None` when there is no such file. Bytes that are no UTF-8 are replaced.
@@ -69,12 +92,26 @@ pub fn remove(path: &Path) -> io::Result<()> {
 impl Machine {
     /// Waits for the lock. Not to be held while hooks run or commands of cPanel are called: they take it too.
     pub fn lock(&self) -> io::Result<Lock> {
+        let depth = HELD.with_borrow_mut(|held| {
+            let depth = held.entry(self.root.clone()).or_default();
+            *depth += 1;
+            *depth
+        });
+        // From here on, dropping it counts down, whatever fails.
+        let mut lock = Lock { root: self.root.clone(), file: None, _of_this_thread: PhantomData };
+        if depth == 1 {
+            lock.file = Some(self.lock_file()?);
+        }
+        Ok(lock)
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
         let path = self.path(LOCK);
         fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)?;
         loop {
             match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(Lock { _file: file }),
+                Ok(()) => return Ok(file),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -168,6 +205,7 @@ mod tests {
             for number in 0..8 {
                 let machine = &machine;
                 scope.spawn(move || {
+                    let _held = machine.lock().unwrap();
                     machine
                         .edit::<io::Error>("/etc/list", 0o644, |old| Ok(with_line(old, &format!("line{number}"), true)))
                         .unwrap();

@@ -15,13 +15,14 @@ const PDNS: Daemon =
     Daemon { name: "pdns", command: &["/usr/sbin/pdns_server", "--daemon=no", "--guardian=no", "--disable-syslog"] };
 const DOVECOT: Daemon = Daemon { name: "dovecot", command: &["/usr/sbin/dovecot", "-F"] };
 const EXIM: Daemon = Daemon { name: "exim", command: &["/usr/sbin/exim4", "-bdf", "-q1m"] };
+const CPSRVD: Daemon = Daemon { name: "cpsrvd", command: &["/usr/local/cpanel/cpsrvd"] };
 const RECURSOR: Daemon = Daemon { name: "recursor", command: &["/usr/sbin/pdns_recursor", "--daemon=no", "--disable-syslog"] };
 
 /// The daemons of a kind of node.
 pub fn of(kind: Kind) -> Vec<Daemon> {
     match kind {
-        Kind::Parent => vec![PDNS, DOVECOT, EXIM],
-        Kind::Child => vec![DOVECOT, EXIM],
+        Kind::Parent => vec![PDNS, DOVECOT, EXIM, CPSRVD],
+        Kind::Child => vec![DOVECOT, EXIM, CPSRVD],
         Kind::Resolver => vec![RECURSOR],
         Kind::Client => Vec::new(),
     }

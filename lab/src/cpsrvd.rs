@@ -1,0 +1,29 @@
+//! The stand-in for cpsrvd: cPanel on 2083, WHM on 2087, webmail on 2096; 2082, 2086 and 2095 lead there.
+//!
+//! ```text
+//! server     listeners, TLS by name, HTTP
+//! route      which path is which function
+//! auth, session, path, body     who calls, what is asked
+//! whm        WHM API 1: the functions, one table      legacy   WHM API 0
+//! cpapi      API 1, API 2 and UAPI through one door
+//! envelope, meta     what replies look like
+//! pages, webmail     the few pages there are
+//! command    `whmapi1` and `cpanel` on the command line
+//! ```
+
+mod auth;
+mod body;
+pub mod command;
+mod cpapi;
+mod envelope;
+mod legacy;
+mod meta;
+mod pages;
+pub mod path;
+mod route;
+mod server;
+pub mod session;
+mod webmail;
+mod whm;
+
+pub use server::run;
