@@ -18,6 +18,9 @@ mod ssl;
 mod summary;
 mod tokens;
 
+#[cfg(test)]
+mod conformance;
+
 /// A function's code.
 type Handler = fn(&Machine, &Caller, &Args) -> Reply;
 

@@ -59,9 +59,9 @@ impl Machine {
         files::read(&self.path(&zone_file(&zone)))?.ok_or_else(missing)
     }
 
-    /// Whether there is such a zone.
+    /// Whether the server knows such a zone, by its configuration or by its file.
     pub fn has_zone(&self, zone: &str) -> bool {
-        self.zone_text(zone).is_ok()
+        self.zone_text(zone).is_ok() || self.zones().is_ok_and(|known| known.iter().any(|name| name.eq_ignore_ascii_case(zone)))
     }
 
     /// Changes a zone's records when its serial is still `expected`, and gives the new serial. The name server has it

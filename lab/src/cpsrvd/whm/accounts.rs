@@ -215,7 +215,7 @@ pub(super) fn removeacct(machine: &Machine, caller: &Caller, args: &Args) -> Rep
     after(machine, "Accounts::Remove", event);
     Ok(Outcome {
         reason: Some(format!("{user} account removed")),
-        raw: Some(format!("Removing User...…Done\nRemoving DNS Entries...…Done\n{user} account removed\n")),
+        raw: Some(format!("Removing User...…Done\n{user} account removed\n")),
         ..Outcome::default()
     })
 }
@@ -228,9 +228,7 @@ pub(super) fn suspendacct(machine: &Machine, _caller: &Caller, args: &Args) -> R
     let event = events::suspend(user, reason, args.flag("disallowun"), None);
     hooks::fire(machine, "Whostmgr", "Accounts::suspendacct", Stage::Pre, event.clone()).map_err(|veto| vetoed(&veto))?;
     machine.suspend_account(user, reason, args.flag("disallowun"))?;
-    let raw = format!(
-        "Changing Shell to /bin/false...…Locking Password...…Suspending mysql users\n{user}’s account has been suspended\n"
-    );
+    let raw = format!("Locking Password...…Done\nEnding sessions...…Done\n{user}’s account has been suspended\n");
     finish(machine, "Accounts::suspendacct", event, raw)
 }
 
@@ -241,7 +239,7 @@ pub(super) fn unsuspendacct(machine: &Machine, caller: &Caller, args: &Args) -> 
     let event = events::unsuspend(user, None);
     hooks::fire(machine, "Whostmgr", "Accounts::unsuspendacct", Stage::Pre, event.clone()).map_err(|veto| vetoed(&veto))?;
     machine.unsuspend_account(user, caller.may("all"), args.flag("retain-service-proxies"))?;
-    let raw = format!("Unlocking Password...…Unsuspending mysql users\n{user}’s account is now active\n");
+    let raw = format!("Unlocking Password...…Done\n{user}’s account is now active\n");
     finish(machine, "Accounts::unsuspendacct", event, raw)
 }
 
