@@ -61,7 +61,7 @@ fn link(prefix: &str, page: &str, query: &[(&str, &str)], text: &str) -> String 
 }
 
 fn folders(machine: &Machine, user: &str, prefix: &str) -> Result<String, Failure> {
-    let listed = doveadm(machine, &["mailbox", "status", "-u", user, "messages unseen", "*"])?;
+    let listed = doveadm(machine, &["mailbox", "status", "-u", user, "messages unseen", "INBOX", "INBOX.*"])?;
     let rows: String = listed
         .iter()
         .map(|folder| {

@@ -65,7 +65,11 @@ pub fn get_mailbox_status_list(cx: &Context<'_>) -> Reply {
     if !cx.machine.is_live() {
         return Err(Failure::new("Dovecot does not run on this machine."));
     }
-    let table = system::run("doveadm", &["-f", "tab", "mailbox", "status", "-u", account, "guid messages vsize", "*"], b"")?;
+    let table = system::run(
+        "doveadm",
+        &["-f", "tab", "mailbox", "status", "-u", account, "guid messages vsize", "INBOX", "INBOX.*"],
+        b"",
+    )?;
     Ok(Value::Array(folders(&table)?).into())
 }
 
