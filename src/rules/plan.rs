@@ -35,6 +35,8 @@ pub struct MailFacts {
     pub bytes: u64,
     /// What cannot be moved, each with its reason.
     pub unsupported: Vec<String>,
+    /// Mailboxes by name.
+    pub mailboxes: Vec<String>,
     /// What will be left out, each with its reason.
     pub left_out: Vec<String>,
 }

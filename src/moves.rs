@@ -1,0 +1,326 @@
+//! Moves: an account's mail goes from one node to another while it is in use.
+//!
+//! A move is a row in the store and a log of its steps. [`Engine::drive`] takes it from wherever it was left, by a crash or otherwise,
+//! to one of two ends: *done* (the mail is on the target) or *undone* (all is as it was). What each step does, and what takes it back:
+//!
+//! | step | does | taken back by |
+//! |---|---|---|
+//! | `claim` | the child notes that this account of its parent is coming; the parent, on the way back, that it holds no mail | forgetting it |
+//! | `account` | the account exists on the child, with the same password hash | removing it, if this move made it |
+//! | `detour` | the *target* routes the account's mail and sign-ins to the source | (stays until the account is gone) |
+//! | `configure` | mailboxes, hashes, forwarders, filters …, DKIM keys, certificates | (goes with the account) |
+//! | `announce` | the DNS records that will change get a short TTL | the former TTL |
+//! | `seed` | messages are copied while the mailbox is in use, until a pass is short; digests are taken | (goes with the account) |
+//! | `hold` | the target's gate closes for the source, and the *source* routes to the target: new mail and sign-ins wait | routes removed, then the gate opened |
+//! | `quiet` | sessions are ended; the fence goes up around the source's mail | the fence taken down |
+//! | `final` | the last pass | – |
+//! | `verify` | every message on both sides | – |
+//! | `switch` | one transaction: the target is the authority | never |
+//! | `open` | the target stops routing to the source; the gate opens | |
+//! | `publish` | DNS | |
+//! | `clean` | the parent's former messages are removed | |
+//! | `release` | the fence around the former copy comes down | |
+//!
+//! Why nothing is lost or doubled: at any moment at most one node delivers into the account's mailboxes. Until `switch` the target
+//! routes everything it gets to the source; from `hold` on the source routes everything it gets to the target, where the gate keeps
+//! it waiting, unopened, in the source's own queue. In `open` the target's route goes away *before* the gate opens; when a hold is
+//! given up, the source's route goes away *before* the gate opens, so that what was waiting arrives at the target and is routed back.
+//! The fence stops what was already inside: a delivery that had begun gets a temporary error and stays queued. `switch` comes
+//! after `verify`, `clean` after `switch`, each durable before the next begins. Steps are idempotent: a restart before `switch`
+//! gives up the hold and begins again; after it, it goes on.
+
+pub mod configuration;
+mod copy;
+pub(crate) mod cutover;
+mod drill;
+pub mod end;
+mod gather;
+mod prepare;
+
+use crate::authority::{Authority, now_ms};
+use crate::error::{Code, Error, Result};
+use crate::rules::names::LOCAL;
+use crate::rules::{dns, plan};
+use crate::store::{Move, MoveState, NewMove};
+use crate::wire::{Destination, MoveView, PlanView};
+use copy::Session;
+use end::End;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often a hold may be given up and tried again before the move is undone.
+const HOLDS: usize = 4;
+/// How often a step that could not reach a node is tried before the move is undone.
+const TRIES: u32 = 5;
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What a move's steps know and tell each other; in the store with the move.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Outputs {
+    /// The account's domains, the main one first.
+    domains: Vec<String>,
+    /// Whether this move made the account on the child.
+    #[serde(default)]
+    made_account: bool,
+    /// Back: whether the parent held no mail of the account when the move began.
+    #[serde(default)]
+    target_was_empty: bool,
+    /// Records whose TTL was lowered, as they were, by zone.
+    #[serde(default)]
+    announced: BTreeMap<String, Vec<dns::Record>>,
+    /// Whether the hold may have begun and must be given up before anything else.
+    #[serde(default)]
+    holding: bool,
+    /// When the hold began, Unix milliseconds.
+    #[serde(default)]
+    held_at: Option<i64>,
+}
+
+/// One move under way, with its two ends.
+struct Job {
+    authority: Authority,
+    moving: Move,
+    outputs: Outputs,
+    source: End,
+    target: End,
+    /// Told after every recorded event.
+    news: watch::Sender<u64>,
+}
+
+impl Job {
+    /// The child's end, whichever way the move goes.
+    fn child(&self) -> &End {
+        if self.forward() { &self.target } else { &self.source }
+    }
+
+    /// Whether the mail goes to a child.
+    fn forward(&self) -> bool {
+        self.moving.target != LOCAL
+    }
+
+    fn user(&self) -> &str {
+        &self.moving.user
+    }
+
+    /// Records where the move is. Durable when it returns.
+    fn record(&mut self, event: impl AsRef<str>) -> Result<()> {
+        self.moving.outputs = serde_json::to_value(&self.outputs).map_err(|cause| Error::machine("recording a step", cause))?;
+        self.authority.store.record(&self.moving, event.as_ref(), now_ms())?;
+        tracing::info!(move_id = self.moving.id, user = self.user(), state = self.moving.state.word(), event = event.as_ref(), "move");
+        self.news.send_modify(|n| *n += 1);
+        Ok(())
+    }
+
+    fn enter(&mut self, state: MoveState, step: &str) -> Result<()> {
+        self.moving.state = state;
+        self.moving.step = step.to_owned();
+        self.record(format!("{step}: begun"))?;
+        drill::crash_point(&self.authority.dir, step, "before");
+        Ok(())
+    }
+
+    fn leave(&mut self, note: &str) -> Result<()> {
+        drill::crash_point(&self.authority.dir, &self.moving.step, "after");
+        let step = self.moving.step.clone();
+        self.record(if note.is_empty() { format!("{step}: done") } else { format!("{step}: {note}") })
+    }
+
+    fn cancelled(&self) -> Result<()> {
+        if self.authority.store.get_move(self.moving.id)?.cancel {
+            return Err(Error::new(Code::Refused, "Cancelled by an administrator."));
+        }
+        Ok(())
+    }
+}
+
+/// Plans, starts and drives moves.
+#[derive(Clone)]
+pub struct Engine {
+    authority: Authority,
+    news: Arc<Mutex<BTreeMap<i64, watch::Sender<u64>>>>,
+}
+
+impl Engine {
+    /// An engine over this authority.
+    pub fn new(authority: Authority) -> Self {
+        Self { authority, news: Arc::default() }
+    }
+
+    /// What a move would do, or why it cannot be.
+    ///
+    /// # Errors
+    /// When the facts cannot be had for a reason that is no refusal.
+    pub async fn plan(&self, user: &str, to: &Destination) -> Result<PlanView> {
+        let (facts, dns) = gather::facts(&self.authority, user, to).await?;
+        let refusals = plan::refusals(&facts, to);
+        Ok(PlanView {
+            user: user.to_owned(),
+            from: facts.account.child.clone().unwrap_or_else(|| LOCAL.to_owned()),
+            to: name_of(to),
+            messages: facts.mail.messages,
+            bytes: facts.mail.bytes,
+            mailboxes: facts.mail.mailboxes.clone(),
+            dns,
+            warnings: plan::warnings(&facts),
+            refusals,
+        })
+    }
+
+    /// Starts a move that the rules allow; it goes on by itself.
+    ///
+    /// # Errors
+    /// [`Code::Refused`] with every reason.
+    pub async fn start(&self, user: &str, to: &Destination) -> Result<MoveView> {
+        let plan = self.plan(user, to).await?;
+        if !plan.refusals.is_empty() {
+            return Err(Error::new(Code::Refused, plan.refusals.join(" ")));
+        }
+        let outputs = Outputs {
+            domains: crate::host::domains_of(user)?,
+            made_account: false,
+            target_was_empty: false,
+            announced: BTreeMap::new(),
+            holding: false,
+            held_at: None,
+        };
+        let new = NewMove {
+            user: user.to_owned(),
+            origin: plan.from,
+            target: plan.to,
+            outputs: serde_json::to_value(outputs).map_err(|cause| Error::machine("recording the move", cause))?,
+            messages: plan.messages,
+            bytes: plan.bytes,
+        };
+        let id = self.authority.store.add_move(&new, now_ms())?;
+        self.spawn(id);
+        self.authority.store.move_view(id)
+    }
+
+    /// Takes up every move that had not ended when `serve` did.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn resume_all(&self) -> Result<()> {
+        for moving in self.authority.store.running_moves()? {
+            tracing::info!(move_id = moving.id, user = moving.user, state = moving.state.word(), "taking up a move again");
+            self.spawn(moving.id);
+        }
+        Ok(())
+    }
+
+    /// Tells of every event of a move.
+    pub fn watch(&self, id: i64) -> watch::Receiver<u64> {
+        self.sender(id).subscribe()
+    }
+
+    fn sender(&self, id: i64) -> watch::Sender<u64> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert_with(|| watch::Sender::new(0)).clone()
+    }
+
+    fn spawn(&self, id: i64) {
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let mut wait = Duration::from_secs(1);
+            // Only a store that cannot be written ends a drive early; the move stays where it is until it can be.
+            while let Err(error) = engine.drive(id).await {
+                tracing::error!(move_id = id, ?error, "a move cannot go on");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            engine.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+    }
+
+    /// Drives a move to its end.
+    async fn drive(&self, id: i64) -> Result<()> {
+        let moving = self.authority.store.get_move(id)?;
+        let outputs: Outputs =
+            serde_json::from_value(moving.outputs.clone()).map_err(|cause| Error::machine("reading a move's record", cause))?;
+        let source = End::of(&self.authority, &moving.origin)?;
+        let target = End::of(&self.authority, &moving.target)?;
+        let mut job = Job { authority: self.authority.clone(), moving, outputs, source, target, news: self.sender(id) };
+        if job.moving.state < MoveState::Switched {
+            match self.towards_switch(&mut job).await {
+                Ok(()) => {}
+                Err(error) if job.moving.state < MoveState::Switched => {
+                    job.moving.state = MoveState::Undoing;
+                    job.moving.reason = Some(error.one_line());
+                    job.record(format!("undoing: {}", error.one_line()))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match job.moving.state {
+            MoveState::Undoing => prepare::undo(&mut job).await,
+            MoveState::Switched | MoveState::Cleaning => cutover::finish(&mut job).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// All steps up to and including the switch.
+    async fn towards_switch(&self, job: &mut Job) -> Result<()> {
+        if job.outputs.holding {
+            // Left by a crash in the middle of a hold: give it up first, so that mail flows again.
+            cutover::release(job, "a restart").await?;
+        }
+        job.cancelled()?;
+        patiently(job, prepare::Step::ALL).await?;
+        let mut session = Session::default();
+        for hold in 1..=HOLDS {
+            job.enter(MoveState::Seeding, "seed")?;
+            let seeded = copy::seed(job, &mut session).await?;
+            job.leave(&seeded)?;
+            job.cancelled()?;
+            match cutover::hold_and_switch(job, &mut session).await {
+                Ok(()) => return Ok(()),
+                Err(error) if job.moving.state >= MoveState::Switched => return Err(error),
+                Err(error) => {
+                    cutover::release(job, &error.one_line()).await?;
+                    if hold == HOLDS || error.code == Code::Refused {
+                        return Err(error);
+                    }
+                    job.moving.reason = Some(error.one_line());
+                    session = Session::default();
+                }
+            }
+        }
+        Err(Error::new(Code::Machine, "The hold was given up too often."))
+    }
+}
+
+/// Does the preparing steps, each again for a while when a node cannot be reached.
+async fn patiently(job: &mut Job, steps: &[prepare::Step]) -> Result<()> {
+    for step in steps {
+        let mut wait = Duration::from_millis(500);
+        for attempt in 1.. {
+            job.enter(MoveState::Preparing, step.name())?;
+            match step.run(job).await {
+                Ok(note) => {
+                    job.leave(&note)?;
+                    break;
+                }
+                Err(error) if attempt < TRIES && matches!(error.code, Code::NotSent | Code::MayHaveHappened) => {
+                    job.moving.reason = Some(error.one_line());
+                    job.record(format!("{}: trying again: {}", step.name(), error.one_line()))?;
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                Err(error) => return Err(error),
+            }
+            job.cancelled()?;
+        }
+        job.moving.reason = None;
+    }
+    Ok(())
+}
+
+fn name_of(to: &Destination) -> String {
+    match to {
+        Destination::Local => LOCAL.to_owned(),
+        Destination::Child(alias) => alias.clone(),
+    }
+}

@@ -1,0 +1,165 @@
+//! `linked-nodes serve`: the authority. Root; speaks on unix sockets alone and parses nothing that comes from the network but what
+//! a proved parent sends over the node channel.
+
+mod api;
+mod certificates;
+mod events;
+mod links;
+mod nodes_api;
+mod sockets;
+
+use crate::authority::Authority;
+use crate::error::{Context as _, Result};
+use crate::moves::Engine;
+use crate::store::STATE_DIR;
+use crate::wire::{ADMIN_SOCKET, Role, SHIM_SOCKET};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often every child is asked how it is.
+const HEALTH_EVERY: Duration = Duration::from_secs(60);
+/// How often certificates are looked at for changes.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
+/// Where the shim learns after a start whether it guards a child, before `serve` answers.
+const ROLE_FILE: &str = "/var/lib/linked-nodes/role";
+
+/// Where `serve` keeps its things.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// State.
+    pub state_dir: PathBuf,
+    /// The administrators' socket.
+    pub admin_socket: PathBuf,
+    /// The shim's socket.
+    pub shim_socket: PathBuf,
+    /// Certificates for the shim.
+    pub tls_dir: PathBuf,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            state_dir: STATE_DIR.into(),
+            admin_socket: ADMIN_SOCKET.into(),
+            shim_socket: SHIM_SOCKET.into(),
+            tls_dir: "/run/linked-nodes/tls".into(),
+        }
+    }
+}
+
+/// What every request handler has.
+#[derive(Clone)]
+struct Serve {
+    authority: Authority,
+    engine: Engine,
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the state cannot be opened or a socket cannot be made.
+pub async fn run(settings: Settings) -> Result<()> {
+    let authority = Authority::open(&settings.state_dir).await?;
+    // A gate that was closed before a reboot is closed again before anything else.
+    crate::host::apply_gates(&authority.store.closed_gates()?).await?;
+    let engine = Engine::new(authority.clone());
+    let serve = Serve { authority, engine };
+
+    let admin = sockets::listen(&settings.admin_socket, None)?;
+    let shim = sockets::listen(&settings.shim_socket, Some(sockets::SHIM_GROUP))?;
+    certificates::copy(&settings.tls_dir)?;
+    write_role(&serve.authority)?;
+    serve.engine.resume_all()?;
+    tracing::info!(hostname = serve.authority.hostname, "serving");
+
+    let tasks = [
+        tokio::spawn(sockets::accept_admin(admin, serve.clone())),
+        tokio::spawn(sockets::accept_shim(shim, serve.clone())),
+        tokio::spawn(every(CERTIFICATES_EVERY, {
+            let dir = settings.tls_dir.clone();
+            move || {
+                let dir = dir.clone();
+                async move { log("copying certificates", certificates::copy(&dir)) }
+            }
+        })),
+        tokio::spawn(every(HEALTH_EVERY, {
+            let serve = serve.clone();
+            move || {
+                let serve = serve.clone();
+                async move { log("asking the nodes how they are", links::health(&serve).await) }
+            }
+        })),
+        tokio::spawn(follow_role(serve.authority.clone())),
+    ];
+    let mut terminate =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for signals")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    // Moves survive this as they survive a crash: every step is recorded before and after.
+    tracing::info!("ending");
+    for task in tasks {
+        task.abort();
+    }
+    for socket in [&settings.admin_socket, &settings.shim_socket] {
+        let _ = std::fs::remove_file(socket);
+    }
+    Ok(())
+}
+
+async fn every<F, W>(period: Duration, mut work: F)
+where
+    F: FnMut() -> W,
+    W: Future<Output = ()>,
+{
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        work().await;
+    }
+}
+
+fn log(what: &str, result: Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(?error, "{what}");
+    }
+}
+
+async fn follow_role(authority: Authority) {
+    let mut routing = authority.store.watch_routing();
+    while routing.changed().await.is_ok() {
+        log("writing the role file", write_role(&authority));
+    }
+}
+
+fn write_role(authority: &Authority) -> Result<()> {
+    let text = match authority.store.role()? {
+        Role::Unlinked => "unlinked\n".to_owned(),
+        Role::Parent => "parent\n".to_owned(),
+        Role::Child { parent, .. } => format!("child {parent}\n"),
+    };
+    replace(Path::new(ROLE_FILE), text.as_bytes(), 0o644, None)
+}
+
+/// Replaces a file whole, with this mode and group, when its content differs.
+fn replace(path: &Path, content: &[u8], mode: u32, group: Option<u32>) -> Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    if std::fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    let what = format!("writing {}", path.display());
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(dir).context(&what)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let fresh = dir.join(name);
+    let _ = std::fs::remove_file(&fresh);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).context(&what)?;
+    file.write_all(content).context(&what)?;
+    std::os::unix::fs::fchown(&file, Some(0), group).context(&what)?;
+    file.set_permissions(std::fs::Permissions::from_mode(mode)).context(&what)?;
+    std::fs::rename(&fresh, path).context(&what)
+}

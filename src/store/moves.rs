@@ -1,0 +1,362 @@
+//! Moves: where each is, what its steps brought out, and its log.
+
+use super::{Store, json, to_json};
+use crate::error::{Code, Error, Result};
+use crate::rules::dns::{Change, Record};
+use crate::rules::names::LOCAL;
+use crate::wire::MoveView;
+use rusqlite::{OptionalExtension as _, Row, params};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The states of a move, in the words of the design.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MoveState {
+    /// Recorded; nothing done yet.
+    Planned,
+    /// The target is being made ready.
+    Preparing,
+    /// Messages are copied while the mailbox is in use.
+    Seeding,
+    /// New mail and sign-ins wait.
+    Holding,
+    /// The target is the authority; routing, names and the former copy follow.
+    Switched,
+    /// The former copy is being removed.
+    Cleaning,
+    /// Being taken back.
+    Undoing,
+    /// Ended: the mail is on the target.
+    Done,
+    /// Ended: all is as it was.
+    Undone,
+}
+
+impl MoveState {
+    /// The word people see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Preparing => "preparing",
+            Self::Seeding => "seeding",
+            Self::Holding => "holding",
+            Self::Switched => "switched",
+            Self::Cleaning => "cleaning",
+            Self::Undoing => "undoing",
+            Self::Done => "done",
+            Self::Undone => "undone",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [
+            Self::Planned,
+            Self::Preparing,
+            Self::Seeding,
+            Self::Holding,
+            Self::Switched,
+            Self::Cleaning,
+            Self::Undoing,
+            Self::Done,
+            Self::Undone,
+        ]
+        .into_iter()
+        .find(|state| state.word() == word)
+    }
+
+    /// Whether nothing more will happen.
+    pub fn ended(self) -> bool {
+        matches!(self, Self::Done | Self::Undone)
+    }
+}
+
+/// A move as the engine knows it.
+#[derive(Debug, Clone)]
+pub struct Move {
+    /// Number.
+    pub id: i64,
+    /// cPanel user.
+    pub user: String,
+    /// Alias or `.local`.
+    pub origin: String,
+    /// Alias or `.local`.
+    pub target: String,
+    /// State.
+    pub state: MoveState,
+    /// The step under way or last begun.
+    pub step: String,
+    /// Why it failed or waits.
+    pub reason: Option<String>,
+    /// Whether an administrator asked to take it back.
+    pub cancel: bool,
+    /// What the steps recorded for each other.
+    pub outputs: Value,
+}
+
+/// What a move begins with.
+#[derive(Debug, Clone)]
+pub struct NewMove {
+    /// cPanel user.
+    pub user: String,
+    /// Alias or `.local`.
+    pub origin: String,
+    /// Alias or `.local`.
+    pub target: String,
+    /// Recorded facts.
+    pub outputs: Value,
+    /// As planned.
+    pub messages: u64,
+    /// As planned.
+    pub bytes: u64,
+}
+
+fn read_move(row: &Row<'_>) -> rusqlite::Result<Move> {
+    let state: String = row.get("state")?;
+    Ok(Move {
+        id: row.get("id")?,
+        user: row.get("user")?,
+        origin: row.get("origin")?,
+        target: row.get("target")?,
+        state: MoveState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
+        step: row.get("step")?,
+        reason: row.get("reason")?,
+        cancel: row.get("cancel")?,
+        outputs: json(row, "outputs")?,
+    })
+}
+
+impl Store {
+    /// Records a new move of an account that has none.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`] when the account is being moved.
+    pub fn add_move(&self, new: &NewMove, now_ms: i64) -> Result<i64> {
+        if let Some(running) = self.running_moves()?.into_iter().find(|running| running.user == new.user) {
+            return Err(Error::new(Code::Conflict, format!("Move {} of “{}” is under way.", running.id, new.user))
+                .hint(format!("Watch it: “linked-nodes move watch {}”.", running.id)));
+        }
+        self.write("recording the move", false, |c| {
+            c.execute(
+                "INSERT INTO moves (user, origin, target, state, step, outputs, messages_planned, bytes_planned, started_ms)
+                 VALUES (?1, ?2, ?3, 'planned', '', ?4, ?5, ?6, ?7)",
+                params![
+                    new.user,
+                    new.origin,
+                    new.target,
+                    to_json(&new.outputs)?,
+                    new.messages.cast_signed(),
+                    new.bytes.cast_signed(),
+                    now_ms
+                ],
+            )?;
+            let id = c.last_insert_rowid();
+            c.execute(
+                "INSERT INTO move_log VALUES (?1, ?2, ?3)",
+                params![id, now_ms, format!("planned: {} → {}", new.origin, new.target)],
+            )?;
+            Ok(id)
+        })
+    }
+
+    /// One move.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`].
+    pub fn get_move(&self, id: i64) -> Result<Move> {
+        self.read("reading a move", |c| c.query_row("SELECT * FROM moves WHERE id = ?1", [id], read_move).optional())?
+            .ok_or_else(|| Error::new(Code::NotFound, format!("There is no move {id}.")).hint("See “linked-nodes move list”."))
+    }
+
+    /// Moves that have not ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn running_moves(&self) -> Result<Vec<Move>> {
+        self.read("reading the moves", |c| {
+            c.prepare_cached("SELECT * FROM moves WHERE ended_ms IS NULL ORDER BY id")?.query_map([], read_move)?.collect()
+        })
+    }
+
+    /// Records where a move is, and an event in its log, in one transaction.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn record(&self, moving: &Move, event: &str, now_ms: i64) -> Result<()> {
+        let held_changes = self.get_move(moving.id)?.state != moving.state;
+        self.write("recording a step", held_changes, |c| {
+            c.execute(
+                "UPDATE moves SET state = ?2, step = ?3, reason = ?4, outputs = ?5,
+                 ended_ms = CASE WHEN ?6 THEN ?7 ELSE ended_ms END WHERE id = ?1",
+                params![
+                    moving.id,
+                    moving.state.word(),
+                    moving.step,
+                    moving.reason,
+                    to_json(&moving.outputs)?,
+                    moving.state.ended(),
+                    now_ms
+                ],
+            )?;
+            c.execute("INSERT INTO move_log VALUES (?1, ?2, ?3)", params![moving.id, now_ms, event]).map(drop)
+        })
+    }
+
+    /// The cutover: the account's mail lives on the target from here on. One transaction is the truth.
+    ///
+    /// # Errors
+    /// When the store cannot be written; then nothing has switched.
+    pub fn switch(&self, moving: &Move, domains: &[String], now_ms: i64) -> Result<()> {
+        self.write("switching the authority", true, |c| {
+            if moving.target == LOCAL {
+                c.execute("DELETE FROM accounts WHERE user = ?1", [&moving.user])?;
+            } else {
+                c.execute(
+                    "INSERT OR REPLACE INTO accounts VALUES (?1, ?2, ?3, ?4)",
+                    params![moving.user, moving.target, to_json(&domains)?, now_ms / 1000],
+                )?;
+            }
+            c.execute("UPDATE moves SET state = 'switched', reason = NULL WHERE id = ?1", [moving.id])?;
+            c.execute("INSERT INTO move_log VALUES (?1, ?2, 'switched')", params![moving.id, now_ms]).map(drop)
+        })
+    }
+
+    /// Asks a running move to be taken back.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`]; [`Code::Conflict`] once it has switched or ended.
+    pub fn ask_cancel(&self, id: i64) -> Result<()> {
+        let moving = self.get_move(id)?;
+        if moving.state >= MoveState::Switched {
+            return Err(Error::new(
+                Code::Conflict,
+                format!("Move {id} of “{}” is {} and cannot be cancelled.", moving.user, moving.state.word()),
+            ));
+        }
+        self.write("recording the wish to cancel", false, |c| c.execute("UPDATE moves SET cancel = 1 WHERE id = ?1", [id]).map(drop))
+    }
+
+    /// Records how much has been copied.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_progress(&self, id: i64, messages: u64, bytes: u64) -> Result<()> {
+        self.write("recording progress", false, |c| {
+            c.execute(
+                "UPDATE moves SET messages = ?2, bytes = ?3 WHERE id = ?1",
+                params![id, messages.cast_signed(), bytes.cast_signed()],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Records the verdict of the last verification.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_verified(&self, id: i64, messages: u64) -> Result<()> {
+        self.write("recording the verdict", false, |c| {
+            c.execute("UPDATE moves SET verified = ?2 WHERE id = ?1", params![id, messages.cast_signed()]).map(drop)
+        })
+    }
+
+    /// Records for how long mail waited, in milliseconds.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_pause(&self, id: i64, milliseconds: u64) -> Result<()> {
+        self.write("recording the pause", false, |c| {
+            c.execute("UPDATE moves SET pause_ms = ?2 WHERE id = ?1", params![id, milliseconds.cast_signed()]).map(drop)
+        })
+    }
+
+    /// What the last distribution changed in a zone, and the records as they were before any of it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn published(&self, user: &str, zone: &str) -> Result<Option<(Vec<Change>, Vec<Record>)>> {
+        self.read("reading what was published", |c| {
+            c.query_row("SELECT changes, former FROM published WHERE user = ?1 AND zone = ?2", [user, zone], |row| {
+                Ok((json(row, "changes")?, json(row, "former")?))
+            })
+            .optional()
+        })
+    }
+
+    /// Remembers what a distribution changes in a zone, or forgets it.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_published(&self, user: &str, zone: &str, what: Option<(&[Change], &[Record])>) -> Result<()> {
+        self.write("recording what is published", false, |c| {
+            match what {
+                Some((changes, former)) => c.execute(
+                    "INSERT OR REPLACE INTO published VALUES (?1, ?2, ?3, ?4)",
+                    params![user, zone, to_json(&changes)?, to_json(&former)?],
+                ),
+                None => c.execute("DELETE FROM published WHERE user = ?1 AND zone = ?2", [user, zone]),
+            }
+            .map(drop)
+        })
+    }
+
+    /// Users whose mail configuration must not be written now.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn held(&self) -> Result<BTreeSet<String>> {
+        self.read("reading the held accounts", |c| {
+            c.prepare_cached("SELECT user FROM moves WHERE ended_ms IS NULL AND state = 'holding'")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// A move as people see it, with its log.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`].
+    pub fn move_view(&self, id: i64) -> Result<MoveView> {
+        self.get_move(id)?;
+        let mut view = self.read("reading a move", |c| c.query_row("SELECT * FROM moves WHERE id = ?1", [id], view))?;
+        view.log = self.read("reading a move's log", |c| {
+            c.prepare_cached("SELECT at_ms, event FROM move_log WHERE move_id = ?1 ORDER BY rowid")?
+                .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+        })?;
+        Ok(view)
+    }
+
+    /// Every move, newest first, without logs.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn move_views(&self) -> Result<Vec<MoveView>> {
+        self.read("reading the moves", |c| {
+            c.prepare_cached("SELECT * FROM moves ORDER BY id DESC LIMIT 1000")?.query_map([], view)?.collect()
+        })
+    }
+}
+
+fn view(row: &Row<'_>) -> rusqlite::Result<MoveView> {
+    let count = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
+    let maybe = |name: &str| row.get::<_, Option<i64>>(name).map(|value| value.map(i64::unsigned_abs));
+    Ok(MoveView {
+        id: row.get("id")?,
+        user: row.get("user")?,
+        from: row.get("origin")?,
+        to: row.get("target")?,
+        state: row.get("state")?,
+        step: row.get("step")?,
+        ended: row.get::<_, Option<i64>>("ended_ms")?.is_some(),
+        reason: row.get("reason")?,
+        messages: count("messages")?,
+        bytes: count("bytes")?,
+        messages_planned: count("messages_planned")?,
+        bytes_planned: count("bytes_planned")?,
+        verified: maybe("verified")?,
+        pause_ms: maybe("pause_ms")?,
+        started_ms: row.get("started_ms")?,
+        ended_ms: row.get("ended_ms")?,
+        log: Vec::new(),
+    })
+}
