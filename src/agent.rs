@@ -101,7 +101,9 @@ fn allowed(store: &Store, opener: &Opener) -> Result<()> {
 fn served(store: &Store, user: &str) -> Result<()> {
     match store.served(user)? {
         Some(_) => Ok(()),
-        None => Err(Error::new(Code::Denied, format!("“{}” is not an account of the parent.", crate::rules::names::printable(user)))),
+        None => {
+            Err(Error::new(Code::Denied, format!("“{}” is not an account of the parent.", crate::rules::names::printable(user))))
+        }
     }
 }
 

@@ -39,9 +39,8 @@ impl Authority {
     pub async fn open(dir: &Path) -> Result<Self> {
         let store = Store::open(dir)?;
         let secrets = Arc::new(Secrets::new(dir));
-        let hostname = crate::rules::names::hostname(
-            whmapi1("gethostname", &[]).await?["hostname"].as_str().unwrap_or_default(),
-        )?;
+        let hostname =
+            crate::rules::names::hostname(whmapi1("gethostname", &[]).await?["hostname"].as_str().unwrap_or_default())?;
         let own = own_panel(&secrets, &hostname).await?;
         Ok(Self { store, secrets, own, hostname, dir: dir.to_owned() })
     }

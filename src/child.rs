@@ -8,8 +8,10 @@ use crate::wire::{Answer, read_line, write_line};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::BufReader;
+use tokio_io_timeout::TimeoutStream;
 
 /// How long a child may take over one request on the channel.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,8 +23,11 @@ pub struct Child {
     pub panel: Panel,
 }
 
+/// How long a child may be silent in the middle of a mailbox session: it may be writing gigabytes to a slow disk.
+const SILENCE: Duration = Duration::from_secs(180);
+
 /// An open channel.
-type Channel = BufReader<reqwest::Upgraded>;
+type Channel = BufReader<Pin<Box<TimeoutStream<reqwest::Upgraded>>>>;
 
 impl Child {
     /// Prepares to call a child; nothing is sent yet.
@@ -51,18 +56,26 @@ impl Child {
         match response.status().as_u16() {
             101 => {}
             401 | 403 => {
-                return Err(Error::new(Code::Denied, format!("“{hostname}” does not accept the token: it must be a root-level WHM API token."))
-                    .hint("Create one there: “whmapi1 api_token_create token_name=NAME”."));
+                return Err(Error::new(
+                    Code::Denied,
+                    format!("“{hostname}” does not accept the token: it must be a root-level WHM API token."),
+                )
+                .hint("Create one there: “whmapi1 api_token_create token_name=NAME”."));
             }
             status => {
                 return Err(Error::new(Code::NotSent, format!("“{hostname}” does not speak the node channel (HTTP {status})."))
                     .hint("Install Linked Nodes there: “linked-nodes install”, then see “linked-nodes doctor”."));
             }
         }
-        let upgraded = response.upgrade().await.map_err(|cause| {
-            Error::new(Code::NotSent, format!("“{hostname}” broke off the node channel.")).detail(cause)
-        })?;
-        Ok(BufReader::new(upgraded))
+        let upgraded = response
+            .upgrade()
+            .await
+            .map_err(|cause| Error::new(Code::NotSent, format!("“{hostname}” broke off the node channel.")).detail(cause))?;
+        // A child that went away without a word must not keep a move waiting for ever.
+        let mut timed = TimeoutStream::new(upgraded);
+        timed.set_read_timeout(Some(SILENCE));
+        timed.set_write_timeout(Some(SILENCE));
+        Ok(BufReader::new(Box::pin(timed)))
     }
 
     async fn exchange(&self, channel: &mut Channel, call: &AgentCall) -> Result<Value> {

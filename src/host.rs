@@ -246,7 +246,8 @@ pub fn owner_of(user: &str) -> Result<String> {
 /// [`Code::NotFound`] when cPanel knows no such account.
 pub fn domains_of(user: &str) -> Result<Vec<String>> {
     let main = main_domains()?.into_iter().find(|(_, owner)| owner == user).map(|(domain, _)| domain);
-    let main = main.ok_or_else(|| Error::new(Code::NotFound, format!("There is no account “{}” on this server.", names::printable(user))))?;
+    let main = main
+        .ok_or_else(|| Error::new(Code::NotFound, format!("There is no account “{}” on this server.", names::printable(user))))?;
     let others = user_domains()?.into_iter().filter(|(domain, owner)| owner == user && *domain != main).map(|(domain, _)| domain);
     Ok(std::iter::once(main.clone()).chain(others).collect())
 }

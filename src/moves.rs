@@ -110,7 +110,13 @@ impl Job {
     fn record(&mut self, event: impl AsRef<str>) -> Result<()> {
         self.moving.outputs = serde_json::to_value(&self.outputs).map_err(|cause| Error::machine("recording a step", cause))?;
         self.authority.store.record(&self.moving, event.as_ref(), now_ms())?;
-        tracing::info!(move_id = self.moving.id, user = self.user(), state = self.moving.state.word(), event = event.as_ref(), "move");
+        tracing::info!(
+            move_id = self.moving.id,
+            user = self.user(),
+            state = self.moving.state.word(),
+            event = event.as_ref(),
+            "move"
+        );
         self.news.send_modify(|n| *n += 1);
         Ok(())
     }

@@ -13,8 +13,8 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use tls::{Trust, certificate_digest};
 use tls::client_config;
+pub use tls::{Trust, certificate_digest};
 
 /// The port of WHM over TLS.
 pub const WHM_PORT: u16 = 2087;
@@ -114,14 +114,20 @@ impl Panel {
         }
         let body = response.bytes().await.map_err(|cause| self.transport(&cause))?;
         if !status.is_success() {
-            return Err(Error::new(Code::MayHaveHappened, format!("“{}” answered {function} with HTTP {status}.", self.hostname())));
+            return Err(Error::new(
+                Code::MayHaveHappened,
+                format!("“{}” answered {function} with HTTP {status}.", self.hostname()),
+            ));
         }
         let envelope: Value = serde_json::from_slice(&body).map_err(|cause| {
             Error::new(Code::MayHaveHappened, format!("“{}” answered {function} with what is not JSON.", self.hostname()))
                 .detail(cause)
         })?;
         if envelope.pointer("/metadata/result").is_none() {
-            return Err(Error::new(Code::MayHaveHappened, format!("“{}” answered {function} outside of WHM API 1.", self.hostname())));
+            return Err(Error::new(
+                Code::MayHaveHappened,
+                format!("“{}” answered {function} outside of WHM API 1.", self.hostname()),
+            ));
         }
         Ok(envelope)
     }
@@ -173,7 +179,10 @@ impl Panel {
             return Ok(flat["data"].take());
         }
         let reasons: Vec<&str> = flat["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        Err(Error::new(Code::Answered, format!("{module}::{function} for “{user}” on “{}”: {}", self.hostname(), reasons.join(" "))))
+        Err(Error::new(
+            Code::Answered,
+            format!("{module}::{function} for “{user}” on “{}”: {}", self.hostname(), reasons.join(" ")),
+        ))
     }
 
     /// What a failed transport means for the call.
@@ -184,6 +193,11 @@ impl Panel {
             why = inner.to_string();
             source = inner.source();
         }
+        if let Some(trouble) = untrusted(cause) {
+            return Error::new(Code::NotSent, format!("The certificate of “{}” is not trusted: {trouble}.", self.hostname()))
+                .hint("Give it a certificate for its hostname that this system trusts, or link it with skip_tls_verification=1, which accepts the certificate it shows now and no other.")
+                .detail(cause);
+        }
         if why.is_empty() {
             why = if cause.is_timeout() { "no answer in time".into() } else { "the connection failed".into() };
         }
@@ -193,6 +207,21 @@ impl Panel {
             Error::new(Code::MayHaveHappened, format!("“{}” did not answer to the end: {why}.", self.hostname())).detail(cause)
         }
     }
+}
+
+/// Why a certificate was not accepted, when that is what went wrong.
+fn untrusted(cause: &reqwest::Error) -> Option<String> {
+    let mut source = std::error::Error::source(cause);
+    while let Some(inner) = source {
+        let nested = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.downcast_ref::<rustls::Error>().or_else(|| nested.and_then(|nested| nested.downcast_ref()));
+        match tls {
+            Some(rustls::Error::InvalidCertificate(why)) => return Some(format!("{why:?}")),
+            Some(rustls::Error::General(why)) => return Some(why.clone()),
+            _ => source = inner.source(),
+        }
+    }
+    None
 }
 
 /// A whole number that cPanel may give as a number or as text.

@@ -64,8 +64,7 @@ impl Session {
                 }
                 ControlFlow::Continue(())
             };
-            let desk =
-                Desk { source: source.as_mut(), target: target.as_mut(), state: &mut state, progress: &mut progress };
+            let desk = Desk { source: source.as_mut(), target: target.as_mut(), state: &mut state, progress: &mut progress };
             let result = work(desk);
             (result, source, target, state)
         })
@@ -101,7 +100,8 @@ pub async fn seed(job: &mut Job, session: &mut Session) -> Result<String> {
     loop {
         passes += 1;
         let started = Instant::now();
-        let report = session.work(job, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress)).await?;
+        let report =
+            session.work(job, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress)).await?;
         count(session, job, &report)?;
         tell_left_out(job, &report)?;
         if started.elapsed() < SHORT_PASS || passes == PASSES {
@@ -112,7 +112,8 @@ pub async fn seed(job: &mut Job, session: &mut Session) -> Result<String> {
     session.work(job, None, |desk| desk.target.sync_disk()).await?;
     session.work(job, None, |desk| mailbox::prehash(desk.source, desk.target, desk.state, desk.progress)).await?;
     // What came while digests were taken; then the pass under the hold has next to nothing to do.
-    let report = session.work(job, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress)).await?;
+    let report =
+        session.work(job, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress)).await?;
     count(session, job, &report)?;
     session.work(job, None, |desk| desk.target.sync_disk()).await?;
     Ok(format!(
@@ -156,7 +157,8 @@ pub async fn last_pass(job: &Job, session: &mut Session, deadline: Instant) -> R
 
 /// Compares every message of both sides.
 pub async fn verify(job: &Job, session: &mut Session, deadline: Instant) -> Result<String> {
-    let verdict = session.work(job, Some(deadline), |desk| mailbox::verify(desk.source, desk.target, desk.state, desk.progress)).await?;
+    let verdict =
+        session.work(job, Some(deadline), |desk| mailbox::verify(desk.source, desk.target, desk.state, desk.progress)).await?;
     match verdict {
         Verdict::Perfect(equal) => {
             job.authority.store.set_verified(job.moving.id, equal.messages)?;

@@ -24,10 +24,18 @@ pub async fn route(from: &End, to: &End, user: &str, domains: &[String]) -> Resu
     let keys: Vec<(String, String, &String)> = domains
         .iter()
         .enumerate()
-        .map(|(n, domain)| if n == 0 { ("domain".into(), "mx_host".into(), domain) } else { (format!("domain-{n}"), format!("mx_host-{n}"), domain) })
+        .map(|(n, domain)| {
+            if n == 0 {
+                ("domain".into(), "mx_host".into(), domain)
+            } else {
+                (format!("domain-{n}"), format!("mx_host-{n}"), domain)
+            }
+        })
         .collect();
-    let params: Vec<(&str, &str)> =
-        keys.iter().flat_map(|(domain_key, host_key, domain)| [(domain_key.as_str(), domain.as_str()), (host_key.as_str(), host)]).collect();
+    let params: Vec<(&str, &str)> = keys
+        .iter()
+        .flat_map(|(domain_key, host_key, domain)| [(domain_key.as_str(), domain.as_str()), (host_key.as_str(), host)])
+        .collect();
     from.panel().whm("set_manual_mx_redirects", &params).await?;
     let params = [("username", user), ("service_group", "Mail"), ("service_group_backend", host)];
     from.panel().whm("set_service_proxy_backends", &params).await.map(drop)
@@ -38,8 +46,11 @@ pub async fn unroute(end: &End, user: Option<&str>, domains: &[String]) -> Resul
     if let Some(user) = user {
         end.panel().whm("unset_all_service_proxy_backends", &[("username", user)]).await?;
     }
-    let keys: Vec<(String, &String)> =
-        domains.iter().enumerate().map(|(n, domain)| (if n == 0 { "domain".into() } else { format!("domain-{n}") }, domain)).collect();
+    let keys: Vec<(String, &String)> = domains
+        .iter()
+        .enumerate()
+        .map(|(n, domain)| (if n == 0 { "domain".into() } else { format!("domain-{n}") }, domain))
+        .collect();
     let params: Vec<(&str, &str)> = keys.iter().map(|(key, domain)| (key.as_str(), domain.as_str())).collect();
     end.panel().whm("unset_manual_mx_redirects", &params).await.map(drop)
 }
@@ -111,7 +122,9 @@ pub async fn release(job: &mut Job, why: &str) -> Result<()> {
         let attempt = async {
             unroute(&job.source, Some(&user), &domains).await?;
             let mut side = job.source.side(&user).await?;
-            tokio::task::spawn_blocking(move || side.fence(false)).await.map_err(|cause| Error::machine("lowering the fence", cause))?
+            tokio::task::spawn_blocking(move || side.fence(false))
+                .await
+                .map_err(|cause| Error::machine("lowering the fence", cause))?
         };
         match attempt.await {
             Ok(()) => break,
@@ -206,7 +219,8 @@ async fn publish(job: &mut Job) -> Result<String> {
             (false, Some((changes, former))) => back(&changes, &former),
             _ => {
                 let address = |end: Vec<IpAddr>| end.into_iter().min_by_key(IpAddr::is_ipv6);
-                let (Some(former), Some(new)) = (address(job.source.addresses().await?), address(job.target.addresses().await?)) else {
+                let (Some(former), Some(new)) = (address(job.source.addresses().await?), address(job.target.addresses().await?))
+                else {
                     return Err(Error::new(Code::NotSent, "The nodes' names resolve to no address."));
                 };
                 dns::follow(&zone, &domain, former, new)

@@ -76,10 +76,13 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
         facts.target.leftovers.extend(describe_leftovers(&found));
     }
     let mut side = source.side(user).await?;
-    let usage = tokio::task::spawn_blocking(move || side.usage()).await.map_err(|cause| Error::machine("measuring mail", cause))??;
+    let usage =
+        tokio::task::spawn_blocking(move || side.usage()).await.map_err(|cause| Error::machine("measuring mail", cause))??;
     facts.mail = mail(&usage);
     for domain in domains {
-        for row in source.panel().uapi(user, "Email", "list_forwarders", &[("domain", domain)]).await?.as_array().into_iter().flatten() {
+        for row in
+            source.panel().uapi(user, "Email", "list_forwarders", &[("domain", domain)]).await?.as_array().into_iter().flatten()
+        {
             let (address, to) = (row["dest"].as_str().unwrap_or_default(), row["forward"].as_str().unwrap_or_default());
             if is_pipe(to) {
                 facts.account.pipes.push(format!("{address} → {to}"));
@@ -93,7 +96,9 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
         for domain in domains {
             match panel::dns::records(own.panel(), domain).await {
                 Ok(zone) => lines.extend(dns::follow(&zone, domain, former, new).iter().map(dns::Change::describe)),
-                Err(error) if error.code == Code::Answered => lines.push(format!("{domain}: its zone is not on this server; point its mail names by hand")),
+                Err(error) if error.code == Code::Answered => {
+                    lines.push(format!("{domain}: its zone is not on this server; point its mail names by hand"))
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -47,7 +47,9 @@ impl Step {
         match self {
             Self::Claim => claim(job).await,
             Self::Account => account(job).await,
-            Self::Detour => cutover::route(&job.target, &job.source, job.user(), &job.outputs.domains).await.map(|()| String::new()),
+            Self::Detour => {
+                cutover::route(&job.target, &job.source, job.user(), &job.outputs.domains).await.map(|()| String::new())
+            }
             Self::Configure => configure(job).await,
             Self::Announce => announce(job).await,
         }
@@ -192,7 +194,8 @@ async fn certificates(job: &Job) -> Result<String> {
         let rows = found["payload"].as_array().cloned().unwrap_or_default();
         let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
         let Some(row) = rows.iter().find(|row| !text(row, "key").is_empty()) else { continue };
-        let certificate = [text(row, "crt"), text(row, "certificate")].into_iter().find(|pem| !pem.is_empty()).unwrap_or_default();
+        let certificate =
+            [text(row, "crt"), text(row, "certificate")].into_iter().find(|pem| !pem.is_empty()).unwrap_or_default();
         let key = text(row, "key");
         let chain = text(row, "cab");
         let params = [("domain", domain.as_str()), ("crt", certificate.as_str()), ("key", key.as_str()), ("cab", chain.as_str())];

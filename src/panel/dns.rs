@@ -36,7 +36,9 @@ async fn read(panel: &Panel, zone: &str) -> Result<Zone> {
     let mut records = Vec::new();
     for line in lines.iter().filter(|line| line["type"] == "record") {
         let (Some(index), Some(name)) = (number(&line["line_index"]), text(&line["dname_b64"])) else { continue };
-        let Some(data) = line["data_b64"].as_array().map(|all| all.iter().map(text).collect::<Option<Vec<_>>>()) else { continue };
+        let Some(data) = line["data_b64"].as_array().map(|all| all.iter().map(text).collect::<Option<Vec<_>>>()) else {
+            continue;
+        };
         let Some(data) = data else { continue };
         let kind = line["record_type"].as_str().unwrap_or_default().to_ascii_uppercase();
         if kind == "SOA" {
@@ -45,7 +47,8 @@ async fn read(panel: &Panel, zone: &str) -> Result<Zone> {
         let ttl = number(&line["ttl"]).and_then(|ttl| u32::try_from(ttl).ok()).unwrap_or(14_400);
         records.push((index, Record { name: full_name(&name, zone), ttl, kind, data }));
     }
-    let serial = serial.ok_or_else(|| Error::new(Code::Answered, format!("The zone “{zone}” on “{}” has no SOA record.", panel.hostname())))?;
+    let serial = serial
+        .ok_or_else(|| Error::new(Code::Answered, format!("The zone “{zone}” on “{}” has no SOA record.", panel.hostname())))?;
     Ok(Zone { serial, records })
 }
 
@@ -94,7 +97,8 @@ pub async fn apply(panel: &Panel, zone: &str, changes: &[Change]) -> Result<()> 
         let mut params = vec![("zone".to_owned(), zone.to_owned()), ("serial".to_owned(), now.serial.to_string())];
         for (n, record) in add.iter().enumerate() {
             let key = if n == 0 { "add".to_owned() } else { format!("add-{n}") };
-            let item = json!({"dname": format!("{}.", record.name), "ttl": record.ttl, "record_type": record.kind, "data": record.data});
+            let item =
+                json!({"dname": format!("{}.", record.name), "ttl": record.ttl, "record_type": record.kind, "data": record.data});
             params.push((key, item.to_string()));
         }
         for (n, index) in remove.iter().enumerate() {

@@ -27,9 +27,8 @@ pub enum Trust {
 /// When the trust store is empty.
 pub fn client_config(trust: &Trust) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .context("setting up TLS")?;
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().context("setting up TLS")?;
     if *trust != Trust::System {
         let digest = if let Trust::Pin(digest) = trust { Some(digest.clone()) } else { None };
         let verifier = Pinned { digest, seen: Arc::default(), provider };
@@ -58,7 +57,8 @@ pub async fn certificate_digest(hostname: &str, port: u16) -> Result<String> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
-    let unreachable = |cause: &dyn std::fmt::Display| Error::new(Code::NotSent, format!("“{hostname}” cannot be reached: {cause}."));
+    let unreachable =
+        |cause: &dyn std::fmt::Display| Error::new(Code::NotSent, format!("“{hostname}” cannot be reached: {cause}."));
     let name = ServerName::try_from(hostname.to_owned()).map_err(|cause| unreachable(&cause))?;
     let handshake = async {
         let tcp = tokio::net::TcpStream::connect((hostname, port)).await?;

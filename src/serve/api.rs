@@ -87,7 +87,10 @@ fn names_served(serve: &Serve, function: &str, params: &Params) -> Result<bool> 
         let value = value.trim().to_ascii_lowercase();
         let domain = value.rsplit_once('@').map_or(value.as_str(), |(_, domain)| domain);
         routing.served.iter().any(|(user, domains)| {
-            *user == value || domains.iter().any(|own| domain == own || domain.strip_suffix(own.as_str()).is_some_and(|left| left.ends_with('.')))
+            *user == value
+                || domains
+                    .iter()
+                    .any(|own| domain == own || domain.strip_suffix(own.as_str()).is_some_and(|left| left.ends_with('.')))
         })
     };
     Ok(params.iter().any(|(key, value)| names_it(key) && value.split(',').any(is_served)))

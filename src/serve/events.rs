@@ -76,7 +76,9 @@ fn removed(serve: &Serve, data: &Value) -> Result<HookAnswer> {
         for _ in 0..REMOVAL_TRIES {
             match remove_half(&serve, &child, &user, &at).await {
                 Ok(()) => return tracing::info!(user, alias = at.alias, "the child's half of a removed account is gone"),
-                Err(error) => tracing::warn!(?error, user, alias = at.alias, "the child's half of a removed account is still there"),
+                Err(error) => {
+                    tracing::warn!(?error, user, alias = at.alias, "the child's half of a removed account is still there")
+                }
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_secs(300));

@@ -70,12 +70,18 @@ async fn prove(serve: &Serve, child: &Child) -> Result<Found> {
     if !fits(&version, &own) {
         return Err(Error::new(
             Code::Refused,
-            format!("“{}” runs cPanel {version}, older than this server's {own}; a child has the same version or a later one.", panel.hostname()),
+            format!(
+                "“{}” runs cPanel {version}, older than this server's {own}; a child has the same version or a later one.",
+                panel.hostname()
+            ),
         ));
     }
     let facts: HostFacts = child.host(HostCall::Facts).await?;
     if facts.children > 0 {
-        return Err(Error::new(Code::Refused, format!("“{}” is a parent itself, of {} nodes.", panel.hostname(), facts.children)));
+        return Err(Error::new(
+            Code::Refused,
+            format!("“{}” is a parent itself, of {} nodes.", panel.hostname(), facts.children),
+        ));
     }
     Ok(Found { version, profile, services: services(panel).await?, facts })
 }
@@ -83,7 +89,10 @@ async fn prove(serve: &Serve, child: &Child) -> Result<Found> {
 /// Whether this server may have children.
 async fn may_be_parent(serve: &Serve) -> Result<()> {
     if let Some(parent) = serve.authority.store.parent()? {
-        return Err(Error::new(Code::Refused, format!("This server is a child of “{}”; a child cannot have children.", parent.hostname)));
+        return Err(Error::new(
+            Code::Refused,
+            format!("This server is a child of “{}”; a child cannot have children.", parent.hostname),
+        ));
     }
     let profile = serve.authority.own.whm("get_current_profile", &[]).await?;
     match profile["code"].as_str() {

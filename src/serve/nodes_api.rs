@@ -51,8 +51,11 @@ pub async fn answer(serve: &Serve, function: &str, params: &Params) -> Result<Va
                 "leave" => TokenFate::Leave,
                 "expire_24h" => TokenFate::Expire24h,
                 other => {
-                    return Err(Error::new(Code::Invalid, format!("“{}” is not a fate of an API token.", names::printable(other)))
-                        .hint("handle_api_token is “leave” or “expire_24h”."));
+                    return Err(Error::new(
+                        Code::Invalid,
+                        format!("“{}” is not a fate of an API token.", names::printable(other)),
+                    )
+                    .hint("handle_api_token is “leave” or “expire_24h”."));
                 }
             };
             let mut record = record(&links::unlink(serve, need(params, "alias")?, fate).await?);
@@ -164,7 +167,10 @@ async fn create(serve: &Serve, params: &Params) -> Result<Value> {
         return Err(Error::new(Code::Conflict, format!("“{alias}” has an account “{user}” already; nothing was created.")));
     }
     if let Some(domain) = there.foreign_domains.first() {
-        return Err(Error::new(Code::Conflict, format!("The domain “{domain}” belongs to another account on “{alias}”; nothing was created.")));
+        return Err(Error::new(
+            Code::Conflict,
+            format!("The domain “{domain}” belongs to another account on “{alias}”; nothing was created."),
+        ));
     }
     let mut envelope = serve.authority.own.whm_envelope("createacct", &rest).await?;
     if !succeeded(&envelope) {
@@ -197,7 +203,9 @@ async fn modify(serve: &Serve, params: &Params) -> Result<Value> {
     };
     let rest = without_alias(params);
     if rest.iter().any(|(key, _)| matches!(key.as_str(), "newuser" | "domain" | "DNS")) {
-        return Err(Error::new(Code::Refused, "An account is not renamed and moved in one call.").hint("Rename it first, then move it."));
+        return Err(
+            Error::new(Code::Refused, "An account is not renamed and moved in one call.").hint("Rename it first, then move it.")
+        );
     }
     let plan = serve.engine.plan(&user, &to).await?;
     if !plan.refusals.is_empty() {
@@ -209,7 +217,11 @@ async fn modify(serve: &Serve, params: &Params) -> Result<Value> {
     }
     let moved = distribute(serve, &user, &to).await?;
     let pause = moved.pause_ms.map(|ms| format!(", mail waited {ms} ms")).unwrap_or_default();
-    say(&mut envelope, "messages", format!("{} messages of “{user}” moved to “{}” and verified{pause}.", moved.verified.unwrap_or(0), moved.to));
+    say(
+        &mut envelope,
+        "messages",
+        format!("{} messages of “{user}” moved to “{}” and verified{pause}.", moved.verified.unwrap_or(0), moved.to),
+    );
     Ok(envelope)
 }
 

@@ -27,8 +27,7 @@ pub fn group_id(name: &str) -> Result<u32> {
         .find(|fields| fields.first() == Some(&name))
         .and_then(|fields| fields.get(2)?.parse().ok())
         .ok_or_else(|| {
-            Error::new(Code::Machine, format!("There is no group “{name}” on this machine."))
-                .hint("Run “linked-nodes install”.")
+            Error::new(Code::Machine, format!("There is no group “{name}” on this machine.")).hint("Run “linked-nodes install”.")
         })
 }
 

@@ -232,7 +232,9 @@ impl Store {
                 format!("Move {id} of “{}” is {} and cannot be cancelled.", moving.user, moving.state.word()),
             ));
         }
-        self.write("recording the wish to cancel", false, |c| c.execute("UPDATE moves SET cancel = 1 WHERE id = ?1", [id]).map(drop))
+        self.write("recording the wish to cancel", false, |c| {
+            c.execute("UPDATE moves SET cancel = 1 WHERE id = ?1", [id]).map(drop)
+        })
     }
 
     /// Records how much has been copied.

@@ -108,13 +108,14 @@ impl Store {
     /// # Errors
     /// [`Code::NotFound`] when there is none.
     pub fn node(&self, alias: &str) -> Result<Node> {
-        self.read("reading a linked node", |c| {
-            c.query_row("SELECT * FROM nodes WHERE alias = ?1", [alias], node).optional()
-        })?
-        .ok_or_else(|| {
-            Error::new(Code::NotFound, format!("No linked server node has the alias “{}”.", crate::rules::names::printable(alias)))
+        self.read("reading a linked node", |c| c.query_row("SELECT * FROM nodes WHERE alias = ?1", [alias], node).optional())?
+            .ok_or_else(|| {
+                Error::new(
+                    Code::NotFound,
+                    format!("No linked server node has the alias “{}”.", crate::rules::names::printable(alias)),
+                )
                 .hint("See “linked-nodes node list”.")
-        })
+            })
     }
 
     /// Records a new link.
@@ -156,7 +157,8 @@ impl Store {
     /// [`Code::NotFound`] when the alias is not linked; [`Code::Conflict`] when the hostname is another's.
     pub fn update_node(&self, node: &Node) -> Result<()> {
         let before = self.node(&node.alias)?;
-        if let Some(other) = self.nodes()?.into_iter().find(|other| other.hostname == node.hostname && other.alias != node.alias) {
+        if let Some(other) = self.nodes()?.into_iter().find(|other| other.hostname == node.hostname && other.alias != node.alias)
+        {
             return Err(Error::new(Code::Conflict, format!("“{}” is linked already, as “{}”.", node.hostname, other.alias)));
         }
         let routing = before.hostname != node.hostname;
@@ -277,11 +279,17 @@ impl Store {
     /// [`Code::Conflict`] when it has another parent, or children of its own.
     pub fn set_parent(&self, parent: &Parent) -> Result<()> {
         if let Some(present) = self.parent()?.filter(|present| present.id != parent.id) {
-            return Err(Error::new(Code::Conflict, format!("This server is linked to the parent “{}” already.", present.hostname))
-                .hint("A child has one parent; unlink it there first."));
+            return Err(Error::new(
+                Code::Conflict,
+                format!("This server is linked to the parent “{}” already.", present.hostname),
+            )
+            .hint("A child has one parent; unlink it there first."));
         }
         if let Some(child) = self.nodes()?.first() {
-            return Err(Error::new(Code::Conflict, format!("This server is a parent itself; its child is “{}”.", child.hostname)));
+            return Err(Error::new(
+                Code::Conflict,
+                format!("This server is a parent itself; its child is “{}”.", child.hostname),
+            ));
         }
         self.write("recording the parent", true, |c| {
             c.execute(
@@ -390,9 +398,12 @@ impl Store {
     pub fn keep_gates(&self, parent: &str, holders: &[String]) -> Result<usize> {
         let prefix = format!("{parent}/");
         self.write("opening gates that were left closed", false, |c| {
-            let all: Vec<String> =
-                c.prepare("SELECT DISTINCT holder FROM gates")?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            let left: Vec<&String> = all.iter().filter(|holder| holder.starts_with(&prefix) && !holders.contains(holder)).collect();
+            let all: Vec<String> = c
+                .prepare("SELECT DISTINCT holder FROM gates")?
+                .query_map([], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
+            let left: Vec<&String> =
+                all.iter().filter(|holder| holder.starts_with(&prefix) && !holders.contains(holder)).collect();
             for holder in &left {
                 c.execute("DELETE FROM gates WHERE holder = ?1", [holder])?;
             }

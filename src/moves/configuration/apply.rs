@@ -43,9 +43,9 @@ pub async fn apply(panel: &Panel, user: &str, change: &Change, hashes: &BTreeMap
     let function = match change {
         Change::AddMailbox(address, quota) => {
             let (local, domain) = split(address)?;
-            let hash = hashes
-                .get(address)
-                .ok_or_else(|| Error::new(Code::NotFound, format!("The password of “{address}” is in no shadow file of its domain.")))?;
+            let hash = hashes.get(address).ok_or_else(|| {
+                Error::new(Code::NotFound, format!("The password of “{address}” is in no shadow file of its domain."))
+            })?;
             set("email", local.into());
             set("domain", domain.into());
             set("password_hash", hash.trim_start_matches('!').into());

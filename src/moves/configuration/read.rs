@@ -25,7 +25,8 @@ pub async fn read(panel: &Panel, user: &str, domains: &[String]) -> Result<Confi
             continue;
         }
         let bytes = number(&row["_diskquota"]).unwrap_or(0);
-        let mailbox = Mailbox { quota: bytes.div_ceil(1 << 20), suspended_incoming: number(&row["suspended_incoming"]) == Some(1) };
+        let mailbox =
+            Mailbox { quota: bytes.div_ceil(1 << 20), suspended_incoming: number(&row["suspended_incoming"]) == Some(1) };
         found.mailboxes.insert(address.to_owned(), mailbox);
     }
     for domain in domains {
