@@ -123,21 +123,22 @@ pub fn answer(machine: &Machine, asked: &Asked) -> Answer {
 
 /// A function of WHM API 1, or of version 0 when the call does not name version 1.
 fn whm_call(machine: &Machine, caller: &Caller, function: &str, args: &Args, xml: bool) -> Answer {
-    let outcome = whm::call(machine, caller, function, args);
-    let result: Reply = match outcome {
+    let legacy = matches!(args.get("api.version"), None | Some("0" | ""));
+    if legacy && function != "cpanel" && !legacy::FUNCTIONS.contains(&function) {
+        let reason = format!("Unknown app (“{function}”) requested for this version (0) of the API.");
+        let value = json!({"status": 0, "statusmsg": reason});
+        return if xml { xml_reply(&value, function) } else { json_reply(&value) };
+    }
+    let result: Reply = match whm::call(machine, caller, function, args) {
         Err(Refusal::Denied) => return forbidden(),
         Err(Refusal::Failed(failure)) => Err(failure),
         Ok(outcome) => Ok(outcome),
     };
-    let (value, root) = match (args.get("api.version"), function) {
+    let (value, root) = match (function, result) {
         // This one answers with the inner API's own envelope, bare.
-        (_, "cpanel") if result.is_ok() => (result.map(|outcome| outcome.data).unwrap_or_default(), "cpanelresult"),
-        (None | Some("0" | ""), function) if legacy::FUNCTIONS.contains(&function) => (legacy::shape(function, result), function),
-        (None | Some("0" | ""), function) if is_unknown(&result) => {
-            let reason = format!("Unknown app (“{function}”) requested for this version (0) of the API.");
-            (json!({"status": 0, "statusmsg": reason}), function)
-        }
-        _ => (envelope::whm(function, args, result), "result"),
+        ("cpanel", Ok(outcome)) => (outcome.data, "cpanelresult"),
+        (function, result) if legacy => (legacy::shape(function, result), function),
+        (function, result) => (envelope::whm(function, args, result), "result"),
     };
     if xml {
         // An outermost member of the same name would be said twice.
@@ -146,10 +147,6 @@ fn whm_call(machine: &Machine, caller: &Caller, function: &str, args: &Args, xml
     } else {
         json_reply(&value)
     }
-}
-
-fn is_unknown(result: &Reply) -> bool {
-    matches!(result, Err(failure) if failure.reason.starts_with("Unknown app"))
 }
 
 /// Whether a token that may only read may call this.

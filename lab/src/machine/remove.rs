@@ -61,7 +61,8 @@ impl Machine {
 
     /// Ends the mail sessions of the account and all its mailboxes on this server.
     pub fn end_mail_sessions(&self, user: &str) -> Result<(), Failure> {
-        if !self.is_live() || !Path::new("/usr/bin/doveadm").exists() {
+        // Where Dovecot does not run, nobody is signed in.
+        if !self.is_live() || !Path::new("/run/dovecot/master.pid").exists() {
             return Ok(());
         }
         let account = self.account(user)?;
@@ -70,7 +71,7 @@ impl Machine {
         for mask in masks {
             // 68: nobody of that name is signed in.
             if let Err(failure) = super::system::run("doveadm", &["kick", &mask], b"")
-                && !failure.reason.contains("68")
+                && !failure.reason.contains("exit status: 68")
             {
                 return Err(failure);
             }

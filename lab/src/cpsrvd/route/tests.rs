@@ -71,6 +71,9 @@ fn one_function_answers_in_versions_one_and_zero_and_in_xml() {
     assert!(whm("/xml-api/version?api.version=1").contains("<result><data><version>"));
     assert_eq!(json(&whm("//json-api/./%76ersion?api.version=1"))["metadata"]["command"], "version");
     assert_eq!(json(&whm("/json-api/get_linked_server_node?api.version=1"))["metadata"]["result"], 0);
+    let unversioned = json(&whm("/json-api/api_token_create?token_name=x"));
+    assert_eq!((&unversioned["status"], unversioned.get("metadata")), (&json!(0), None));
+    assert_eq!(machine.tokens(TokenService::Whostmgr, "root").unwrap().len(), 1);
 }
 
 #[test]
