@@ -68,8 +68,11 @@
 pub mod agent;
 pub mod authority;
 pub mod child;
+pub mod cli;
 pub mod error;
+pub mod hooks;
 pub mod host;
+pub mod install;
 pub mod mailbox;
 pub mod moves;
 pub mod panel;

@@ -1,0 +1,149 @@
+//! `account …`: which account's mail lives where, and moving it.
+
+use super::exit::{Exit, Failure, Outcome};
+use super::table::{Card, Table};
+use super::{ask, moves, output};
+use crate::wire::{AccountView, AdminCall, Destination, MoveView, PlanView};
+use clap::{Args, Subcommand};
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// List the accounts of this server and where their mail lives
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move an account's mail to a child
+    Distribute {
+        /// The cPanel user.
+        user: String,
+        /// The child's alias.
+        alias: String,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Move an account's mail back to this server
+    Dedistribute {
+        /// The cPanel user.
+        user: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// How to move.
+#[derive(Debug, Args)]
+pub struct How {
+    /// Only show what the move would do.
+    #[arg(long)]
+    dry_run: bool,
+    /// Start the move and return at once.
+    #[arg(long, conflicts_with = "dry_run")]
+    detach: bool,
+    /// Print the plan or the move as JSON at the end.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs an account command.
+///
+/// # Errors
+/// As [`ask::serve`]; a move that does not end well, and a plan that cannot be carried out, end with [`Exit::Failed`].
+pub fn run(command: Account) -> Outcome {
+    match command {
+        Account::List { json } => {
+            let accounts: Vec<AccountView> = ask::serve(&AdminCall::AccountList)?;
+            if json { output::json(&accounts) } else { list(&accounts) }
+        }
+        Account::Distribute { user, alias, how } => go(user, Destination::Child(alias), &how),
+        Account::Dedistribute { user, how } => go(user, Destination::Local, &how),
+    }
+}
+
+fn go(user: String, to: Destination, how: &How) -> Outcome {
+    if how.dry_run {
+        let plan: PlanView = ask::serve(&AdminCall::AccountPlan { user, to })?;
+        return if how.json { output::json(&plan).and(verdict(&plan)) } else { show(&plan) };
+    }
+    let started: MoveView = ask::serve(&AdminCall::AccountMove { user, to })?;
+    if how.detach {
+        if how.json {
+            return output::json(&started);
+        }
+        output::data(&format!("Move {} of {} to {} has started.", started.id, started.user, started.to))?;
+        output::note(&format!("Follow it with “linked-nodes move watch {}”.", started.id));
+        return Ok(());
+    }
+    moves::watch(started.id, how.json)
+}
+
+fn list(accounts: &[AccountView]) -> Outcome {
+    if accounts.is_empty() {
+        output::note("This server has no accounts.");
+        return Ok(());
+    }
+    let mut table = Table::new(&["user", "domain", "owner", "mail on", "move"]);
+    for account in accounts {
+        table.row(vec![
+            account.user.clone(),
+            account.domain.clone(),
+            account.owner.clone(),
+            account.child.clone().unwrap_or_else(|| "this server".to_owned()),
+            account.running_move.map_or_else(|| "-".to_owned(), |id| id.to_string()),
+        ]);
+    }
+    output::data(&table.render(output::width()))
+}
+
+fn show(plan: &PlanView) -> Outcome {
+    output::data(&card(plan).render(output::width()))?;
+    verdict(plan)
+}
+
+fn card(plan: &PlanView) -> Card {
+    let mut card = Card::new(&format!("{}: mail from {} to {}", plan.user, moves::place(&plan.from), moves::place(&plan.to)));
+    card.field("to copy", &format!("{}, {}", output::count(plan.messages, "message"), output::bytes(plan.bytes)));
+    card.field("mailboxes", &plan.mailboxes.join("\n"));
+    card.field("dns", &plan.dns.join("\n"));
+    card.field("warnings", &plan.warnings.join("\n"));
+    card.field("refused", &plan.refusals.join("\n"));
+    card
+}
+
+fn verdict(plan: &PlanView) -> Outcome {
+    if plan.refusals.is_empty() {
+        output::note("Nothing stands in the way. Nothing was changed.");
+        Ok(())
+    } else {
+        output::note("The move cannot be made as things are. Nothing was changed.");
+        Err(Failure::silent(Exit::Failed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_reads_well_on_60_columns() {
+        let plan = PlanView {
+            user: "bob".into(),
+            from: ".local".into(),
+            to: "mail1".into(),
+            messages: 10_240,
+            bytes: 702_000_000,
+            mailboxes: vec!["bob".into(), "info@bob.example".into()],
+            dns: vec!["mail.bob.example. A 192.0.2.1 → 192.0.2.7".into()],
+            warnings: vec![],
+            refusals: vec!["The child has 100 MB free and the mail needs 702 MB; make room on mail1 first.".into()],
+        };
+        assert_eq!(
+            card(&plan).render(Some(60)),
+            "bob: mail from this server to mail1\n  to copy    10,240 messages, 702.00 MB\n  mailboxes  bob\n             info@bob.example\n  \
+             dns        mail.bob.example. A 192.0.2.1 → 192.0.2.7\n  refused    The child has 100 MB free and the mail needs\n             \
+             702 MB; make room on mail1 first.\n"
+        );
+    }
+}
