@@ -27,6 +27,7 @@ pub struct Credential {
     headers: HeaderMap,
     session: String,
     claimed: Option<String>,
+    claims: Vec<String>,
     token: Option<String>,
 }
 
@@ -38,13 +39,17 @@ impl Credential {
         if let Some(code) = headers.get("x-cpanel-otp") {
             own.insert("x-cpanel-otp", code.clone());
         }
-        match (session, headers.get(header::AUTHORIZATION)) {
+        let authorization = headers.get(header::AUTHORIZATION);
+        let (by_header, header_token) = authorization.and_then(|value| value.to_str().ok()).map(claim).unwrap_or_default();
+        let by_cookie = session_cookie(service, headers);
+        let claims = by_header.iter().chain(by_cookie.iter().map(|(_, user)| user)).cloned().collect();
+        match (session, authorization) {
             (None, Some(value)) => {
                 own.insert(header::AUTHORIZATION, value.clone());
-                (claimed, token) = value.to_str().map(claim).unwrap_or_default();
+                (claimed, token) = (by_header, header_token);
             }
             _ => {
-                if let Some((cookie, user)) = session_cookie(service, headers) {
+                if let Some((cookie, user)) = by_cookie {
                     own.insert(header::COOKIE, cookie);
                     claimed = Some(user);
                 } else if let Some(cookie) = headers.get(header::COOKIE) {
@@ -52,12 +57,17 @@ impl Credential {
                 }
             }
         }
-        Self { headers: own, session: session.unwrap_or("").to_owned(), claimed, token }
+        Self { headers: own, session: session.unwrap_or("").to_owned(), claimed, claims, token }
     }
 
     /// The account it claims to be of. Proved only once cpsrvd has taken it.
     pub fn claimed(&self) -> Option<&str> {
         self.claimed.as_deref()
+    }
+
+    /// Every account that the request claims to be of, whichever of its credentials cpsrvd takes.
+    pub fn claims(&self) -> &[String] {
+        &self.claims
     }
 
     /// The WHM token, when it is one.
@@ -138,8 +148,8 @@ pub struct Proved {
 pub struct Answer {
     /// The HTTP status.
     pub status: StatusCode,
-    /// `Content-Type`.
-    pub content_type: Option<HeaderValue>,
+    /// The headers that a caller needs who is not let in.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
 }
@@ -201,7 +211,13 @@ impl Prover {
         let (parts, body) = answer.into_parts();
         let body = Limited::new(body, LONGEST_ANSWER.max(self.limits.inspected_answer)).collect().await;
         let body = body.map_err(|cause| unreachable(&cause))?.to_bytes();
-        Ok(Answer { status: parts.status, content_type: parts.headers.get(header::CONTENT_TYPE).cloned(), body })
+        let mut headers = parts.headers;
+        let kept = [header::CONTENT_TYPE, header::WWW_AUTHENTICATE, header::RETRY_AFTER];
+        let others: Vec<_> = headers.keys().filter(|name| !kept.contains(name)).cloned().collect();
+        for name in others {
+            headers.remove(name);
+        }
+        Ok(Answer { status: parts.status, headers, body })
     }
 
     /// As [`Prover::ask`], for a question that cpsrvd answers at once.

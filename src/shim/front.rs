@@ -1,14 +1,16 @@
 //! One request: which role has an opinion on it, and the pipe to cpsrvd for all others.
 
-use super::caller::{Credential, Prover, Unproved};
+use super::caller::{Credential, Prover};
 use super::envelope::{Envelope, Reply};
 use super::guard::Ground;
-use super::normalise::{Raw, Service, Shape, Target, Unclear, normalise, place};
+use super::normalise::{Place, Raw, Service, Shape, Target, Unclear, normalise, place};
+
 use super::routing::{Routes, View, follow};
 use super::tls::{self, Certificates};
 use super::upstream::{Body, Upstream, empty, full, wanted_upgrade};
 use super::{Entrance, Limits, Settings};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
+use crate::rules::verdict::{self, Verdict};
 use crate::wire::{Role, Routing, ShimCall, token_digest};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Either, LengthLimitError, Limited};
@@ -111,31 +113,29 @@ impl Front {
             (Some(token), Some(digest)) => same(&token_digest(token), digest),
             _ => false,
         };
-        if asker.entrance.service == Service::Webmail || (asker.entrance.service == Service::Whm && parents_own) {
+        let place = place(request.uri().path());
+        // Functions that the product adds are here as well; `serve` says what a child has to say to them.
+        let ours = matches!(&place, Ok(place) if matches!(&place.shape, Shape::Api { function, .. } if verdict::whm(function, false) == Verdict::Ours));
+        let free = match asker.entrance.service {
+            Service::Webmail => !calls_for_an_account(asker, &place),
+            Service::Whm => parents_own && !ours,
+            Service::Cpanel => false,
+        };
+        if free {
             return self.pass(asker, request).await;
         }
         let (parts, body) = request.into_parts();
-        if asker.entrance.service == Service::Cpanel {
+        if asker.entrance.service != Service::Whm {
             // Whatever it is: only the form of the refusal depends on it.
             let body = self.read(body).await.unwrap_or_default();
             let envelope = understood(asker, &parts, &body)
                 .map_or_else(|_| guess(asker, &parts), |target| Envelope::of(&target, asker.html));
             return refused(asker, &parts, &ground.cpanel(), &envelope);
         }
-        let judged = !matches!(place(parts.uri.path()), Ok(place) if matches!(&place.shape, Shape::Page(path) if !path.starts_with("/scripts") && !path.starts_with("/xfer")));
-        if !judged {
-            let signed_by = asker.credential.claimed();
-            let page = Target {
-                service: Service::Whm,
-                session: None,
-                kind: super::normalise::Kind::Page("/".into()),
-                params: Vec::new(),
-                also: Vec::new(),
-                odd: false,
-            };
-            if let Some(reason) = ground.refuses(&page, signed_by) {
-                return refused(asker, &parts, &reason, &guess(asker, &parts));
-            }
+        if let Some(reason) = ground.refuses_caller(asker.credential.claims()) {
+            return refused(asker, &parts, &reason, &guess(asker, &parts));
+        }
+        if matches!(&place, Ok(place) if matches!(&place.shape, Shape::Page(path) if !super::guard::judges_page(path))) {
             return self.pass(asker, Request::from_parts(parts, body)).await;
         }
         let body = match self.read(body).await {
@@ -147,8 +147,10 @@ impl Front {
                 let reason = format!("This call cannot be judged ({}). Call it on “{}”.", unclear.0, ground.parent);
                 refused(asker, &parts, &reason, &guess(asker, &parts))
             }
-            Ok(target) => match ground.refuses(&target, asker.credential.claimed()) {
+            Ok(target) if parents_own => self.proxy(asker, None, target, parts, body).await,
+            Ok(target) => match ground.refuses(&target, asker.credential.claims()) {
                 Some(reason) => refused(asker, &parts, &reason, &Envelope::of(&target, asker.html)),
+                None if ours => self.proxy(asker, None, target, parts, body).await,
                 None => self.forward(asker, rebuilt(parts, body)).await,
             },
         }
@@ -159,7 +161,7 @@ impl Front {
         &self,
         asker: &Asker,
         routing: Option<&Arc<Routing>>,
-        place: Result<super::normalise::Place, Unclear>,
+        place: Result<Place, Unclear>,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let interesting = place.is_ok_and(|place| super::proxy::interesting(asker, routing.map(AsRef::as_ref), &place.shape));
@@ -231,23 +233,6 @@ impl Front {
     }
 }
 
-impl Asker {
-    /// What the caller is told when it is not proved: cpsrvd's own words where there are any.
-    pub(super) fn unproved(&self, why: Unproved, envelope: &Envelope) -> Reply {
-        match why {
-            Unproved::Denied(answer) if answer.status != StatusCode::OK => {
-                Reply { status: answer.status.as_u16(), content_type: "text/plain; charset=utf-8", body: answer.body.to_vec() }
-            }
-            Unproved::Denied(_) | Unproved::Nobody => Reply::access_denied(),
-            Unproved::Unreachable(why) => {
-                let error = Error::new(Code::NotSent, "cpsrvd on this server does not answer.").detail(why);
-                tracing::warn!(error = ?error, "a caller cannot be proved");
-                envelope.failure(&error.one_line())
-            }
-        }
-    }
-}
-
 /// A reply as a response.
 pub(super) fn written(reply: Reply) -> Response<Body> {
     let mut response = Response::new(full(reply.body));
@@ -312,6 +297,16 @@ fn malformed(request: &Request<Incoming>) -> Option<Reply> {
         return Some(Reply::text(400, "A request names a path."));
     }
     None
+}
+
+/// Whether a request to a webmail port of a child calls an API for a whole account: what webmail itself asks is for the mailbox signed in.
+fn calls_for_an_account(asker: &Asker, place: &Result<Place, Unclear>) -> bool {
+    let call = match place {
+        Ok(place) => matches!(place.shape, Shape::Api { .. } | Shape::Execute { .. }),
+        Err(_) => true,
+    };
+    let claims = asker.credential.claims();
+    call && (claims.is_empty() || claims.iter().any(|claim| !claim.contains(['@', '+', '%'])))
 }
 
 fn reads_pages(request: &Request<Incoming>) -> bool {

@@ -5,7 +5,7 @@ use super::params::base_name;
 use crate::rules::verdict;
 use crate::wire::Params;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the guard knows of this child.
 #[derive(Debug, Clone, Copy)]
@@ -22,12 +22,13 @@ impl Ground<'_> {
         format!("This server serves mail for “{0}”. Sign in to cPanel and call cPanel APIs on “{0}”.", self.parent)
     }
 
-    /// Why this call is refused; `None` lets it through to cpsrvd. `signed_by`: the account that the credential claims to be of.
+    /// Why this call is refused; `None` lets it through to cpsrvd. `signed_by`: the accounts that its
+    /// credentials claim to be of.
     ///
     /// The caller has made sure that the call is not the parent's own, and that it came to a WHM port.
-    pub fn refuses(&self, target: &Target, signed_by: Option<&str>) -> Option<String> {
-        if let Some(user) = signed_by.filter(|user| self.names_served(user)) {
-            return Some(format!("“{user}” is managed on “{0}”. Sign in on “{0}”.", self.parent));
+    pub fn refuses(&self, target: &Target, signed_by: &[String]) -> Option<String> {
+        if let Some(reason) = self.refuses_caller(signed_by) {
+            return Some(reason);
         }
         match &target.kind {
             Kind::Login => {
@@ -49,14 +50,19 @@ impl Ground<'_> {
         }
     }
 
+    /// Why a caller who claims to be one of these accounts is refused on a WHM port (F2.6): a distributed reseller has no rights here.
+    pub fn refuses_caller(&self, signed_by: &[String]) -> Option<String> {
+        let user = signed_by.iter().find(|user| self.names_served(user))?;
+        Some(format!("“{user}” is managed on “{0}”. Sign in on “{0}”.", self.parent))
+    }
+
     /// Pages of WHM that act on accounts, and the way from WHM into an account's cPanel.
     fn page(&self, path: &str, target: &Target) -> Option<String> {
-        let first = path.split('/').nth(1).unwrap_or("").to_ascii_lowercase();
-        if first.starts_with("xfercpanel") {
-            return Some(self.cpanel());
-        }
-        if !first.starts_with("scripts") && !first.starts_with("xfer") {
+        if !judges_page(path) {
             return None;
+        }
+        if first_segment(path).starts_with("xfercpanel") {
+            return Some(self.cpanel());
         }
         let in_path = path.split('/').find(|segment| self.names_served(segment)).map(ToOwned::to_owned);
         let defaults = verdict::naming("");
@@ -89,17 +95,14 @@ impl Ground<'_> {
         if verdict::makes_links(function) {
             return Some(format!("This server is a child of “{}”. A child cannot link children.", self.parent));
         }
-        let all = || params.iter().chain(also);
         if function == "create_user_session" {
-            let webmail_only = all().any(|(name, _)| name.eq_ignore_ascii_case("service"))
-                && all().filter(|(name, _)| name.eq_ignore_ascii_case("service")).all(|(_, service)| service == "webmaild");
-            let whm_only = all().any(|(name, _)| name.eq_ignore_ascii_case("service"))
-                && all().filter(|(name, _)| name.eq_ignore_ascii_case("service")).all(|(_, service)| service == "whostmgrd");
-            if webmail_only {
-                return None;
-            }
-            if !whm_only {
-                return Some(self.cpanel());
+            let all = params.iter().chain(also).filter(|(name, _)| name.eq_ignore_ascii_case("service"));
+            let services: BTreeSet<&str> = all.map(|(_, service)| service.as_str()).collect();
+            match services.into_iter().collect::<Vec<_>>().as_slice() {
+                ["webmaild"] => return None,
+                ["whostmgrd"] => {}
+                // Also when it is not said, or said twice: cPanel's own service is what may come of it.
+                _ => return Some(self.cpanel()),
             }
         }
         let names = verdict::naming(function);
@@ -136,6 +139,16 @@ impl Ground<'_> {
     }
 }
 
+fn first_segment(path: &str) -> String {
+    path.split('/').nth(1).unwrap_or("").to_ascii_lowercase()
+}
+
+/// Whether a page of WHM can act on an account, or lead into one.
+pub fn judges_page(path: &str) -> bool {
+    let first = first_segment(path);
+    first.starts_with("scripts") || first.starts_with("xfer")
+}
+
 fn listed(names: &[String], name: &str) -> bool {
     names.iter().any(|listed| listed.eq_ignore_ascii_case(name))
 }
@@ -147,6 +160,9 @@ fn words(value: &str) -> Vec<String> {
         .filter(|word| !word.is_empty())
         .map(ToOwned::to_owned)
         .collect();
+    // The archive of an account is named after it.
+    let archive = value.rsplit('/').next().and_then(|file| file.strip_prefix("cpmove-")).and_then(|rest| rest.split('.').next());
+    words.extend(archive.map(ToOwned::to_owned));
     if value.trim_start().starts_with(['[', '{'])
         && let Ok(document) = serde_json::from_str::<Value>(value)
     {

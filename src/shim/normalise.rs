@@ -4,6 +4,7 @@
 //! [`Unclear`]: a child refuses it, a parent leaves it to cpsrvd.
 
 use super::params::{Found, base_name, decode, first};
+use crate::rules::verdict;
 use crate::wire::Params;
 use serde_json::Value;
 
@@ -300,6 +301,13 @@ fn understand(
     also: Params,
     depth: usize,
 ) -> Result<(Kind, Params, Params), Unclear> {
+    // Functions that are decided by their name must not pass under another case of it.
+    let lower = function.to_ascii_lowercase();
+    if lower != function
+        && (matches!(lower.as_str(), "cpanel" | "uapi_cpanel" | "batch" | "create_user_session") || verdict::makes_links(&lower))
+    {
+        return Err(Unclear("the function is spelled in another case"));
+    }
     let kind = match function.as_str() {
         "cpanel" => cpanel(format, &mut params)?,
         "uapi_cpanel" => Kind::UapiCpanel {

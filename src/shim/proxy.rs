@@ -5,8 +5,9 @@ use super::envelope::{Envelope, Reply, command_failure, number, uapi_failure, ua
 use super::front::{Asker, Front, rebuilt, written};
 use super::normalise::{Command, CpanelVersion, Format, Kind, Service, Shape, Target};
 use super::params::first;
-use super::upstream::Body;
+use super::upstream::{Body, full};
 use super::xml;
+use crate::error::{Code, Error};
 use crate::rules::nodes::add_child_nodes;
 use crate::rules::verdict::{self, Verdict};
 use crate::wire::{Params, Routing, ShimCall};
@@ -101,7 +102,7 @@ impl Front {
                 match self.through_whm(asker, routing, true, user, module, function, &target.params).await {
                     Ok(None) => Decided::Pass,
                     Ok(Some(result)) => Decided::Reply(envelope.uapi_answer(result)),
-                    Err(why) => Decided::Reply(own_words(asker, why, &envelope)),
+                    Err(why) => turned_away(asker, why, &envelope),
                 }
             }
             Kind::Cpanel { user, version, module, function, .. } => {
@@ -116,6 +117,7 @@ impl Front {
             Decided::Pass => self.forward(asker, rebuilt(parts, body)).await,
             Decided::Decorate(format) => self.decorated(asker, routing, format, parts, body).await,
             Decided::Reply(reply) => written(reply),
+            Decided::Relay(response) => response,
         }
     }
 
@@ -134,12 +136,12 @@ impl Front {
             Verdict::Decorated => Decided::Pass,
             Verdict::Ours => match self.ours(asker, function, &target.params).await {
                 Ok(answer) => Decided::Reply(envelope.whm_answer(&answer)),
-                Err(why) => Decided::Reply(asker.unproved(why, envelope)),
+                Err(why) => turned_away(asker, why, envelope),
             },
-            Verdict::Child => match self.list_pops_for(asker, routing, &target.params).await {
+            Verdict::Child => match self.whm_child(asker, routing, function, &target.params).await {
                 Ok(None) => Decided::Pass,
                 Ok(Some(answer)) => Decided::Reply(envelope.whm_answer(&answer)),
-                Err(why) => Decided::Reply(own_words(asker, why, envelope)),
+                Err(why) => turned_away(asker, why, envelope),
             },
         }
     }
@@ -159,7 +161,15 @@ impl Front {
     }
 
     /// A UAPI call that the account's child answers, for a caller proved to have the right to it.
-    async fn child(&self, user: &str, mailbox: Option<&str>, module: &str, function: &str, params: &Params) -> Value {
+    async fn child(
+        &self,
+        routing: Option<&Routing>,
+        user: &str,
+        mailbox: Option<&str>,
+        module: &str,
+        function: &str,
+        params: &Params,
+    ) -> Value {
         let call = ShimCall::Uapi {
             user: user.to_owned(),
             mailbox: mailbox.map(ToOwned::to_owned),
@@ -167,10 +177,17 @@ impl Front {
             function: function.to_owned(),
             params: params.clone(),
         };
-        self.serve(&call).await.unwrap_or_else(|error| {
+        let mut result = self.serve(&call).await.unwrap_or_else(|error| {
             tracing::warn!(user, module, function, error = ?error, "serve failed");
             uapi_failure(&error.one_line())
-        })
+        });
+        if module == "Session"
+            && let (Some(routing), Some(hostname)) = (routing, result.pointer_mut("/data/hostname").filter(|name| name.is_null()))
+        {
+            // `null` means “the server that answered” (F6.4), which is not the one that the caller asked.
+            *hostname = json!(routing.distributed.get(user).map(|one| &one.hostname));
+        }
+        result
     }
 
     /// UAPI through WHM: `None` when it is answered here.
@@ -192,7 +209,7 @@ impl Front {
         self.prover.through_whm(&self.upstream, &asker.entrance, asker.peer, &asker.credential, uapi_cpanel, user).await?;
         Ok(Some(match place {
             Where::Held => held(user),
-            _ => self.child(user, None, module, function, params).await,
+            _ => self.child(routing, user, None, module, function, params).await,
         }))
     }
 
@@ -211,7 +228,7 @@ impl Front {
                 (Service::Whm, None) => return Decided::Pass,
                 _ => match self.account(asker, routing).await {
                     Ok((user, _)) => user,
-                    Err(why) => return Decided::Reply(asker.unproved(why, envelope)),
+                    Err(why) => return turned_away(asker, why, envelope),
                 },
             };
             if !routing.is_some_and(|routing| touched(routing, &user)) {
@@ -232,7 +249,7 @@ impl Front {
         match self.through_whm(asker, routing, false, user, call.module, call.function, call.params).await {
             Ok(None) => Decided::Pass,
             Ok(Some(result)) => Decided::Reply(envelope.uapi_answer(result)),
-            Err(why) => Decided::Reply(own_words(asker, why, envelope)),
+            Err(why) => turned_away(asker, why, envelope),
         }
     }
 
@@ -248,13 +265,13 @@ impl Front {
     ) -> Decided {
         let (user, mailbox) = match self.account(asker, routing).await {
             Ok(proved) => proved,
-            Err(why) => return Decided::Reply(asker.unproved(why, envelope)),
+            Err(why) => return turned_away(asker, why, envelope),
         };
         match place(routing, &user, module, function) {
             Where::Here => Decided::Pass,
             Where::Held => Decided::Reply(envelope.uapi_answer(held(&user))),
             Where::Child => {
-                let result = self.child(&user, mailbox.as_deref(), module, function, params).await;
+                let result = self.child(routing, &user, mailbox.as_deref(), module, function, params).await;
                 Decided::Reply(envelope.uapi_answer(result))
             }
         }
@@ -266,32 +283,42 @@ impl Front {
         let claimed = asker.credential.claimed();
         let mailbox =
             claimed.filter(|claimed| asker.entrance.service == Service::Webmail && claimed.contains('@')).map(ToOwned::to_owned);
-        let by_domain = || {
-            let (_, domain) = mailbox.as_deref()?.rsplit_once('@')?;
-            let mut all = routing?.distributed.iter();
-            all.find(|(_, one)| one.domains.iter().any(|own| own.eq_ignore_ascii_case(domain))).map(|(user, _)| user.clone())
-        };
+        let by_domain = || distributed(routing, mailbox.as_deref()?).map(ToOwned::to_owned);
         match proved.user.clone().filter(|user| !user.contains('@')).or_else(by_domain).or(proved.user) {
             Some(user) => Ok((user, mailbox)),
             None => Ok((claimed.unwrap_or_default().to_owned(), mailbox)),
         }
     }
 
-    /// `list_pops_for`: `None` when it is answered here. cpsrvd's own answer to the same call proves the right to it.
-    async fn list_pops_for(&self, asker: &Asker, routing: Option<&Routing>, params: &Params) -> Result<Option<Value>, Unproved> {
-        let Some(user) =
-            first(params, "user").filter(|user| routing.is_some_and(|routing| routing.distributed.contains_key(*user)))
-        else {
-            return Ok(None);
-        };
-        let local = self.command_here(asker, "list_pops_for", params).await?;
-        let answer = local.json();
-        if local.status != StatusCode::OK || number(&answer["metadata"]["result"]) != 1 {
+    /// A WHM function about the mail of an account: `None` when it is answered here.
+    async fn whm_child(
+        &self,
+        asker: &Asker,
+        routing: Option<&Routing>,
+        function: &str,
+        params: &Params,
+    ) -> Result<Option<Value>, Unproved> {
+        let named = |name: &str| first(params, name).and_then(|value| distributed(routing, value).map(|user| (user, value)));
+        let Some((user, named)) = named(if function == "list_pops_for" { "user" } else { "account" }) else { return Ok(None) };
+        if !matches!(function, "list_pops_for" | "get_mailbox_status_list") {
+            let reason = format!("“{function}” is not supported for “{named}”, whose mail is on another server.");
+            return Ok(Some(whm_failure(function, &reason)));
+        }
+        // These only read: cpsrvd's own answer proves the right to call them.
+        let local = self.command_here(asker, "list_pops_for", &vec![("user".to_owned(), user.to_owned())]).await?;
+        if local.status != StatusCode::OK || number(&local.json()["metadata"]["result"]) != 1 {
             return Err(Unproved::Denied(local));
         }
-        let asked = vec![("skip_main".to_owned(), "1".to_owned())];
-        let result = self.child(user, None, "Email", "list_pops", &asked).await;
-        Ok(Some(pops_answer(&result)))
+        let asked = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        Ok(Some(if function == "list_pops_for" {
+            let result = self.child(routing, user, None, "Email", "list_pops", &asked("skip_main", "1")).await;
+            let pops =
+                |data: &Value| data.as_array().map(|list| list.iter().filter_map(|one| one.get("email").cloned()).collect());
+            whm_answer(function, "pops", &result, |data| pops(data).unwrap_or_default())
+        } else {
+            let result = self.child(routing, user, None, "Mailboxes", function, &asked("account", named)).await;
+            whm_answer(function, "mailboxes", &result, Value::clone)
+        }))
     }
 
     /// Has cpsrvd answer a WHM API 1 function, with the caller's credential.
@@ -361,7 +388,7 @@ impl Front {
                     answer
                 }
                 Verdict::Ours => self.ours(asker, function, &command.params).await.unwrap_or_else(failed),
-                Verdict::Child => match self.list_pops_for(asker, routing, &command.params).await {
+                Verdict::Child => match self.whm_child(asker, routing, function, &command.params).await {
                     Ok(Some(answer)) => answer,
                     Ok(None) => here().await,
                     Err(why) => failed(why),
@@ -383,7 +410,8 @@ impl Front {
                     Decided::Reply(reply) => {
                         serde_json::from_slice(&reply.body).unwrap_or_else(|_| command_failure(command, "Access denied"))
                     }
-                    _ => here().await,
+                    Decided::Relay(_) => command_failure(command, "Access denied"),
+                    Decided::Pass | Decided::Decorate(_) => here().await,
                 }
             }
             Kind::Uapi { .. } | Kind::Login | Kind::AgentChannel | Kind::Page(_) => here().await,
@@ -419,7 +447,7 @@ impl Front {
         };
         let answer = decorated.unwrap_or(answer);
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(answer.len()));
-        Response::from_parts(parts, super::upstream::full(answer))
+        Response::from_parts(parts, full(answer))
     }
 }
 
@@ -431,6 +459,8 @@ enum Decided {
     Decorate(Format),
     /// This is the answer.
     Reply(Reply),
+    /// This is cpsrvd's answer, given before.
+    Relay(Response<Body>),
 }
 
 struct CpanelCall<'a> {
@@ -441,17 +471,32 @@ struct CpanelCall<'a> {
     params: &'a Params,
 }
 
-/// cpsrvd's refusal, as the caller would have had it without the product.
-fn own_words(asker: &Asker, why: Unproved, envelope: &Envelope) -> Reply {
-    let Unproved::Denied(answer) = &why else { return asker.unproved(why, envelope) };
-    if answer.status != StatusCode::OK {
-        return asker.unproved(why, envelope);
+/// What a caller is told who is not proved: cpsrvd's own words where there are any.
+fn turned_away(asker: &Asker, why: Unproved, envelope: &Envelope) -> Decided {
+    match why {
+        // A plain port sends everybody to TLS.
+        Unproved::Denied(answer) if answer.status.is_redirection() => Decided::Pass,
+        Unproved::Denied(answer) if answer.status != StatusCode::OK => {
+            let mut response = Response::new(full(answer.body));
+            (*response.status_mut(), *response.headers_mut()) = (answer.status, answer.headers);
+            Decided::Relay(response)
+        }
+        Unproved::Denied(answer) => {
+            let document = answer.json();
+            let places = ["/metadata/reason", "/data/uapi/errors/0", "/result/errors/0", "/cpanelresult/error", "/errors/0"];
+            let mut reasons = places.iter().filter_map(|place| document.pointer(place)?.as_str());
+            match reasons.find(|text| *text != "OK") {
+                Some(reason) => Decided::Reply(envelope.failure(reason)),
+                None => Decided::Reply(Reply::access_denied()),
+            }
+        }
+        Unproved::Nobody => Decided::Reply(Reply::access_denied()),
+        Unproved::Unreachable(why) => {
+            let error = Error::new(Code::NotSent, "cpsrvd on this server does not answer.").detail(why);
+            tracing::warn!(peer = %asker.peer, error = ?error, "a caller cannot be proved");
+            Decided::Reply(envelope.failure(&error.one_line()))
+        }
     }
-    let document = answer.json();
-    let reason = ["/metadata/reason", "/data/uapi/errors/0", "/result/errors/0", "/cpanelresult/error", "/errors/0"]
-        .iter()
-        .find_map(|place| document.pointer(place).and_then(Value::as_str).filter(|text| *text != "OK"));
-    envelope.failure(reason.unwrap_or("Access denied"))
 }
 
 /// Whether cpsrvd alone answers a command of a batch.
@@ -480,31 +525,35 @@ fn wants_child_nodes(params: &Params) -> bool {
     !columns || params.iter().any(|(name, value)| name.starts_with("api.columns.") && value == "child_nodes")
 }
 
-fn pops_answer(result: &Value) -> Value {
-    if number(&result["status"]) != 1 {
-        let reason = result.pointer("/errors/0").and_then(Value::as_str).unwrap_or("The child did not answer.");
-        return whm_failure("list_pops_for", reason);
+/// The distributed account that an account's name, a mailbox's address or a domain belongs to.
+fn distributed<'a>(routing: Option<&'a Routing>, named: &str) -> Option<&'a str> {
+    let all = &routing?.distributed;
+    if let Some((user, _)) = all.get_key_value(named) {
+        return Some(user);
     }
-    let pops: Vec<&Value> =
-        result["data"].as_array().map(|list| list.iter().filter_map(|one| one.get("email")).collect()).unwrap_or_default();
-    json!({ "data": { "pops": pops }, "metadata": { "version": 1, "command": "list_pops_for", "result": 1, "reason": "OK" } })
+    let domain = named.rsplit(['@', '+']).next()?;
+    all.iter().find(|(_, one)| one.domains.iter().any(|own| own.eq_ignore_ascii_case(domain))).map(|(user, _)| user.as_str())
+}
+
+/// A UAPI result of a child as WHM API 1 says it: under the `key` that its function has.
+fn whm_answer(function: &str, key: &str, result: &Value, data: impl Fn(&Value) -> Value) -> Value {
+    if number(&result["status"]) != 1 {
+        let reason = result.pointer("/errors/0").and_then(Value::as_str).unwrap_or("The other server did not answer.");
+        return whm_failure(function, reason);
+    }
+    json!({ "data": { key: data(&result["data"]) }, "metadata": { "version": 1, "command": function, "result": 1, "reason": "OK" } })
 }
 
 /// A sign-in to webmail here for a mailbox that lives on a child (F2.3).
 fn webmail_login(routing: Option<&Routing>, target: &Target, envelope: &Envelope) -> Decided {
-    let (Some(routing), Some(user)) = (routing, target.param("user")) else { return Decided::Pass };
-    let domain = match user.rsplit_once(['@', '+']) {
-        Some((_, domain)) => {
-            routing.distributed.values().flat_map(|one| &one.domains).find(|own| own.eq_ignore_ascii_case(domain))
-        }
-        None => routing.distributed.get(user).and_then(|one| one.domains.first()),
+    let Some(named) = target.param("user") else { return Decided::Pass };
+    let Some(one) = distributed(routing, named).and_then(|user| routing?.distributed.get(user)) else { return Decided::Pass };
+    let host = match (named.rsplit_once(['@', '+']), one.domains.first()) {
+        (Some((_, domain)), _) => format!("webmail.{}", domain.to_ascii_lowercase()),
+        (None, Some(domain)) => format!("webmail.{domain}"),
+        (None, None) => one.hostname.clone(),
     };
-    match domain {
-        Some(domain) => Decided::Reply(
-            envelope.failure(&format!("The mail of “{user}” is on another server. Sign in at https://webmail.{domain}/.")),
-        ),
-        None => Decided::Pass,
-    }
+    Decided::Reply(envelope.failure(&format!("The mail of “{named}” is on another server. Sign in at https://{host}/.")))
 }
 
 #[cfg(test)]
@@ -533,10 +582,8 @@ mod tests {
     }
 
     #[test]
-    fn list_pops_for_has_its_own_shape() {
-        let answer = pops_answer(&json!({"status": 1, "data": [{"email": "a@b.test", "login": "a@b.test"}]}));
-        assert_eq!(answer["data"], json!({"pops": ["a@b.test"]}));
-        let failure = pops_answer(&uapi_failure("down"));
+    fn failures_of_a_child_keep_their_reason() {
+        let failure = whm_answer("list_pops_for", "pops", &uapi_failure("down"), Value::clone);
         assert_eq!(failure["metadata"]["reason"], "down");
     }
 }

@@ -114,6 +114,33 @@ async fn the_parents_own_calls_and_other_work_pass_a_child() {
     assert_eq!(bench.seen("/json-api/removeacct").body, "api.version=1&username=bert");
     let webmail = bench.webmail_call(Ask::post("/login/", "user=info@anna.test&pass=x")).await;
     assert_eq!(webmail.status, 200);
+    let api = "/execute/Email/get_pop_quota";
+    assert_eq!(bench.webmail_call(Ask::get(api).basic("info@anna.test")).await.json()["upstream"], api);
+    let account =
+        Ask::get("/cpsess1/execute/Email/add_pop").basic("anna").header("cookie", "webmailsession=info%40anna.test%3Ax");
+    assert_eq!(bench.webmail_call(account).await.json()["status"], 0, "an account's own sign-in is not webmail's");
+    let linked = bench.whm(Ask::get("/json-api/list_linked_server_nodes?api.version=1").root()).await;
+    assert_eq!(linked.json()["data"]["function"], "list_linked_server_nodes", "the product's own functions are here as well");
+}
+
+#[tokio::test]
+async fn answers_without_a_body_come_as_they_are() {
+    let bench = Bench::start(Some(parent())).await;
+    for ask in [Ask::head("/json-api/version"), Ask::get("/unchanged")] {
+        let answer = bench.whm(ask).await;
+        assert!(matches!(answer.status, 200 | 304) && answer.body.is_empty(), "{}", answer.status);
+    }
+}
+
+#[tokio::test]
+async fn a_plain_port_sends_callers_to_tls() {
+    let bench = Bench::start(Some(parent())).await;
+    let ask = "GET /json-api/list_linked_server_nodes?api.version=1 HTTP/1.1\r\nHost: x\r\nAuthorization: whm moved:T\r\nConnection: close\r\n\r\n";
+    let answer = bench.raw(ask).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 301") && answer.contains("https://x:2087/json-api/list_linked_server_nodes"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -164,6 +191,18 @@ async fn mail_functions_of_a_distributed_account_reach_its_child() {
     assert_eq!(mailbox.json()["data"]["mailbox"], "info@anna.test");
     let two =
         bench.cpanel(Ask::get("/json-api/cpanel?cpanel_jsonapi_module=Email&cpanel_jsonapi_func=listpops").cpanel("anna")).await;
+    let session = bench.cpanel(Ask::get("/execute/Session/create_webmail_session_for_self").cpanel("anna")).await;
+    assert_eq!(session.json()["data"]["hostname"], "mail1.lab.test");
+    for (function, shape) in [
+        ("list_pops_for", json!({"pops": ["x@anna.test"]})),
+        ("get_mailbox_status_list", json!({"mailboxes": [{"email": "x@anna.test"}]})),
+    ] {
+        let asked = format!("/json-api/{function}?api.version=1&user=anna&account=x%40anna.test");
+        assert_eq!(bench.whm(Ask::get(&asked).root()).await.json()["data"], shape);
+    }
+    let unsupported =
+        bench.whm(Ask::get("/json-api/generate_mobileconfig?api.version=1&account=x%40anna.test").root()).await.json();
+    assert!(unsupported["metadata"]["reason"].as_str().unwrap().contains("not supported"), "{unsupported}");
     assert!(two.json()["cpanelresult"]["error"].as_str().unwrap().contains("not supported"));
     for (ask, path) in [
         (Ask::get("/execute/Email/list_pops").cpanel("bert"), "/execute/Email/list_pops"),

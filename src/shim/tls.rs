@@ -126,6 +126,7 @@ pub fn server(certificates: Arc<Certificates>) -> Result<ServerConfig> {
         .with_no_client_auth()
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.ticketer = rustls::crypto::ring::Ticketer::new().context("setting up TLS tickets")?;
     Ok(config)
 }
 

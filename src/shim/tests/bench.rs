@@ -47,6 +47,9 @@ impl Ask {
     pub fn get(path: &str) -> Self {
         Self(Request::get(path).header("host", HOSTNAME), String::new())
     }
+    pub fn head(path: &str) -> Self {
+        Self(Request::head(path).header("host", HOSTNAME), String::new())
+    }
     pub fn post(path: &str, body: &str) -> Self {
         Self(
             Request::post(path).header("host", HOSTNAME).header("content-type", "application/x-www-form-urlencoded"),
@@ -201,7 +204,6 @@ impl Bench {
     pub async fn raw(&self, text: &str) -> String {
         let mut stream = TcpStream::connect(self.plain).await.unwrap();
         stream.write_all(text.as_bytes()).await.unwrap();
-        stream.shutdown().await.unwrap();
         let mut answer = String::new();
         let _ = stream.read_to_string(&mut answer).await;
         answer
@@ -384,7 +386,12 @@ async fn cpsrvd_answers(mut request: Request<Incoming>, seen: Arc<Mutex<Vec<Seen
     let api1 = |data: Value| {
         whole(200, json!({"data": data, "metadata": {"result": 1, "reason": "OK", "version": 1, "command": "x"}}).to_string())
     };
+    if authorization.starts_with("whm moved") {
+        let to = format!("https://{}:2087{uri}", headers["host"].to_str().unwrap());
+        return Ok(Response::builder().status(301).header("location", to).body(whole(200, "").into_body()).unwrap());
+    }
     Ok(match uri.path() {
+        "/unchanged" => Response::builder().status(304).header("content-length", "77").body(whole(200, "").into_body()).unwrap(),
         "/json-api/myprivs" | "/execute/Variables/get_user_information" | "/json-api/uapi_cpanel" if !known => {
             whole(403, "Forbidden")
         }
@@ -437,6 +444,12 @@ async fn serve(listener: UnixListener, routing: Routing, served: Arc<Mutex<Vec<V
                     Some(error) => Answer::Error(error),
                     None => Answer::Ok(Value::Null),
                 },
+                "uapi" if call["function"].as_str().unwrap().starts_with("create_webmail") => {
+                    Answer::Ok(json!({"status": 1, "data": {"hostname": null, "session": "s", "token": "/cpsess1"}}))
+                }
+                "uapi" if call["user"] == "anna" && call["params"][0][0] == "skip_main" || call["module"] == "Mailboxes" => {
+                    Answer::Ok(json!({"status": 1, "data": [{"email": "x@anna.test"}]}))
+                }
                 "uapi" => Answer::Ok(
                     json!({"status": 1, "data": call, "errors": null, "messages": null, "warnings": null, "metadata": {}}),
                 ),
