@@ -24,6 +24,6 @@ mod route;
 mod server;
 pub mod session;
 mod webmail;
-mod whm;
+pub(crate) mod whm;
 
 pub use server::run;

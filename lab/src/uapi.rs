@@ -16,6 +16,8 @@ pub mod aliases;
 pub mod autorespond;
 pub mod autoresponders;
 pub mod command;
+#[cfg(test)]
+mod conformance;
 pub mod domains;
 pub mod envelope;
 pub mod filters;
@@ -26,6 +28,7 @@ pub mod mailboxes;
 pub mod output;
 pub mod pops;
 pub mod quota;
+pub mod session;
 pub mod suspension;
 pub mod tokens;
 pub mod zones;

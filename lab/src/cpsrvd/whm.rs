@@ -19,7 +19,7 @@ mod summary;
 mod tokens;
 
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 
 /// A function's code.
 type Handler = fn(&Machine, &Caller, &Args) -> Reply;

@@ -79,7 +79,14 @@ pub fn single_domain_data(cx: &Context<'_>) -> Reply {
     if domain != cx.account.main_domain() {
         return Err(Failure::new(format!("“{domain}” is an alias, which has no data of its own.")));
     }
-    Ok(main_data(cx, cx.args.flag("return_https_redirect_status")).into())
+    let mut data = main_data(cx, cx.args.flag("return_https_redirect_status"));
+    if let Value::Object(map) = &mut data {
+        // The two functions publish different members of the same file.
+        map.retain(|name, _| !["ipv6", "no_cache_update"].contains(&name.as_str()));
+        map.insert("options".into(), json!("ExecCGI Includes"));
+        map.insert("port".into(), json!("80"));
+    }
+    Ok(data.into())
 }
 
 fn main_data(cx: &Context<'_>, redirects: bool) -> Value {

@@ -1,7 +1,7 @@
 //! The table of UAPI functions. What is not here does not exist on this server, and is refused as cPanel refuses it.
 
 use crate::call::{Failure, Reply};
-use crate::uapi::{Context, autoresponders, domains, filters, forwarders, pops, quota, suspension, tokens, zones};
+use crate::uapi::{Context, autoresponders, domains, filters, forwarders, pops, quota, session, suspension, tokens, zones};
 
 /// How a webmail caller reaches a function, whose mailbox is all it may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,14 @@ pub struct Function {
     pub reach: Reach,
     /// The role without which cPanel disables it.
     pub role: Option<&'static str>,
+}
+
+impl Function {
+    /// `Module::function`.
+    #[cfg(test)]
+    pub fn full_name(&self) -> String {
+        format!("{}::{}", self.module, self.name)
+    }
 }
 
 const fn read(module: &'static str, name: &'static str, handler: fn(&Context<'_>) -> Reply, reach: Reach) -> Function {
@@ -95,6 +103,9 @@ pub const FUNCTIONS: &[Function] = &[
     read("PasswdStrength", "get_required_strength", domains::get_required_strength, Reach::Anyone),
     read("Quota", "get_local_quota_info", quota::get_local_quota_info, Reach::Account),
     read("Quota", "get_quota_info", quota::get_quota_info, Reach::Account),
+    read("Session", "create_webmail_session_for_mail_user", session::for_mail_user, Reach::Account),
+    read("Session", "create_webmail_session_for_mail_user_check_password", session::for_mail_user_check_password, Reach::Account),
+    read("Session", "create_webmail_session_for_self", session::for_self, Reach::Account),
     read("Tokens", "create_full_access", tokens::create_full_access, Reach::Account),
     read("Tokens", "list", tokens::list, Reach::Account),
     read("Tokens", "rename", tokens::rename, Reach::Account),

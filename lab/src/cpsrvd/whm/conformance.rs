@@ -1,7 +1,7 @@
 //! Every function's reply against what is published of it: `contracts/whm.json`, made from the WHM API 1 specification.
 //!
 //! A contract's `data` is a shape: `null` stands for anything, `[x]` for a list of `x`, an object for its members, where `*`
-//! stands for any name and `…` for members the list leaves out.
+//! stands for any name and `…` for members the list leaves out; `{"|": [x, y]}` is one of several.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,16 @@ fn contracts() -> BTreeMap<String, Value> {
 }
 
 /// Where `data` is not of `shape`.
-fn differences(shape: &Value, data: &Value, at: &str, out: &mut Vec<String>) {
+pub(crate) fn differences(shape: &Value, data: &Value, at: &str, out: &mut Vec<String>) {
+    if let Some(Value::Array(choices)) = shape.get("|") {
+        let found = choices.iter().map(|shape| {
+            let mut found = Vec::new();
+            differences(shape, data, at, &mut found);
+            found
+        });
+        out.extend(found.min_by_key(Vec::len).into_iter().flatten());
+        return;
+    }
     match (shape, data) {
         (Value::Object(wanted), Value::Object(found)) => {
             let any = wanted.get("*");
