@@ -17,6 +17,7 @@ mod appconfig;
 mod call;
 mod commands;
 mod cpsrvd;
+mod fill;
 mod hooks;
 mod machine;
 mod node;

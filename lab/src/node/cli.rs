@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use super::error::{Context as _, Result};
 use super::layout::{Place, Plan};
+use crate::fill;
 use super::{boot, check, down, enter, init, packages, up};
 
 /// Nodes that look like cPanel servers, with real mail daemons inside.
@@ -106,6 +107,8 @@ enum Verb {
         #[arg(short = 'n', long, default_value_t = 40)]
         lines: usize,
     },
+    /// Put mail into a mailbox: real messages and generated ones, in nested folders with flags, keywords and odd names.
+    Fill(fill::Fill),
     /// List the Debian packages the lab needs.
     Packages {
         /// Install what is missing, without starting services.
@@ -174,6 +177,7 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Service { node, verb, daemon } => enter::service(&place, &node, verb, &daemon),
         Verb::Resolve { question, kind } => enter::resolve(&place, &question, &kind).map(never),
         Verb::Logs { node, which, lines } => enter::logs(&place, &node, which.as_deref(), lines, &mut out),
+        Verb::Fill(order) => fill::run(&place, &order, &mut out),
         Verb::Packages { install: true } => packages::install(&mut out),
         Verb::Packages { install: false } => {
             let missing = packages::missing()?;
