@@ -25,25 +25,36 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The folder of a dependency, as cargo knows it.
+/// The folder of a dependency: where cargo unpacks what it downloads, else where cargo says (vendored crates).
 fn package_dir(name: &str) -> Result<PathBuf, Box<dyn Error>> {
-    // Crates for other platforms were never downloaded.
-    let platform = format!("--filter-platform={}", env::var("TARGET")?);
-    let output = Command::new(env::var("CARGO")?)
-        .args(["metadata", "--offline", "--format-version=1", &platform])
-        .output()?;
+    let lock = fs::read_to_string("../Cargo.lock")?;
+    let version = lock
+        .split("[[package]]")
+        .find(|package| package.contains(&format!("name = \"{name}\"")))
+        .and_then(|package| package.split("version = \"").nth(1)?.split('"').next())
+        .ok_or_else(|| format!("{name} is not among the dependencies"))?;
+    let home = env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
+        .ok_or("neither CARGO_HOME nor HOME is set")?;
+    for registry in fs::read_dir(home.join("registry/src")).into_iter().flatten().flatten() {
+        let unpacked = registry.path().join(format!("{name}-{version}"));
+        if unpacked.is_dir() {
+            return Ok(unpacked);
+        }
+    }
+    let output = Command::new(env::var("CARGO")?).args(["metadata", "--format-version=1"]).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
-    let manifest = packages
-        .iter()
-        .filter(|package| package["name"] == name)
-        // Of several versions the newest holds the most messages.
-        .max_by_key(|package| package["version"].as_str().map(str::to_owned))
+    let manifest = metadata["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|package| package["name"] == name && package["version"] == version)
         .and_then(|package| package["manifest_path"].as_str())
-        .ok_or_else(|| format!("{name} is not among the dependencies"))?;
+        .ok_or_else(|| format!("cargo metadata does not list {name} {version}"))?;
     Ok(Path::new(manifest).parent().ok_or("a manifest has a folder")?.to_owned())
 }
 

@@ -122,11 +122,7 @@ impl Mailbox {
             .skip(2)
             .map(str::parse::<u32>);
         match (fields.next(), fields.next()) {
-            (Some(Ok(uid)), Some(Ok(gid))) => Ok(Self {
-                dir: dir.into(),
-                uid,
-                gid,
-            }),
+            (Some(Ok(uid)), Some(Ok(gid))) => Ok(Self { dir: dir.into(), uid, gid }),
             _ => Err(unknown()),
         }
     }

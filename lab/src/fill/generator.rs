@@ -23,13 +23,13 @@ const ATTACHMENT_FROM: u64 = 24_000;
 
 const WORDS: &[&str] = &[
     "about", "account", "after", "agenda", "again", "answer", "attached", "before", "budget", "build", "call", "change", "check",
-    "contract", "copy", "date", "deadline", "delivery", "document", "draft", "early", "error", "estimate", "first", "follow", "for",
-    "from", "great", "have", "hello", "hope", "invoice", "is", "issue", "just", "kind", "last", "later", "list", "look", "mail",
-    "meeting", "message", "minutes", "monday", "month", "move", "much", "need", "new", "next", "note", "number", "of", "office",
-    "on", "order", "our", "paper", "part", "payment", "plan", "please", "price", "question", "quote", "ready", "regards", "release",
-    "reminder", "reply", "report", "review", "send", "server", "should", "soon", "status", "still", "sure", "talk", "thanks",
-    "that", "the", "then", "this", "time", "to", "today", "travel", "tuesday", "update", "version", "wait", "week", "when", "will",
-    "with", "work", "would", "year", "you", "Grüße", "naïve", "coût", "señor", "Zürich",
+    "contract", "copy", "date", "deadline", "delivery", "document", "draft", "early", "error", "estimate", "first", "follow",
+    "for", "from", "great", "have", "hello", "hope", "invoice", "is", "issue", "just", "kind", "last", "later", "list", "look",
+    "mail", "meeting", "message", "minutes", "monday", "month", "move", "much", "need", "new", "next", "note", "number", "of",
+    "office", "on", "order", "our", "paper", "part", "payment", "plan", "please", "price", "question", "quote", "ready",
+    "regards", "release", "reminder", "reply", "report", "review", "send", "server", "should", "soon", "status", "still", "sure",
+    "talk", "thanks", "that", "the", "then", "this", "time", "to", "today", "travel", "tuesday", "update", "version", "wait",
+    "week", "when", "will", "with", "work", "would", "year", "you", "Grüße", "naïve", "coût", "señor", "Zürich",
 ];
 
 /// Text to cut bodies from, with the places of its line ends, so that a slice's lines are counted without looking at it.
@@ -94,12 +94,7 @@ impl Generator {
             attachment.extend_from_slice(base64::engine::general_purpose::STANDARD.encode(line).as_bytes());
             attachment.push(b'\n');
         }
-        Self {
-            random,
-            words: Pool::new(text.into_bytes()),
-            attachment: Pool::new(attachment),
-            count: 0,
-        }
+        Self { random, words: Pool::new(text.into_bytes()), attachment: Pool::new(attachment), count: 0 }
     }
 
     /// The source of chance, for what belongs to a message but is not in it.

@@ -57,14 +57,8 @@ pub struct Done {
 pub fn fill(mailbox: &Mailbox, order: &Order) -> Result<Done> {
     let plan = folders::plan(order.folders, order.messages);
     let mut generator = Generator::new(order.seed);
-    let mut done = Done {
-        folders: plan.len(),
-        ..Done::default()
-    };
-    let mut bigs = Bigs {
-        left: order.big,
-        of: order.messages,
-    };
+    let mut done = Done { folders: plan.len(), ..Done::default() };
+    let mut bigs = Bigs { left: order.big, of: order.messages };
     mailbox.folder("")?;
     for folder in &plan {
         fill_folder(mailbox, order, folder, &mut generator, &mut bigs, &mut done)?;
@@ -105,9 +99,8 @@ fn fill_folder(
     let lock = Lock::take(&dir)?;
     let mut list = UidList::read(&dir, generator)?;
     let keywords = mailbox.keywords(&dir)?;
-    let mut dates: Vec<i64> = (0..folder.messages)
-        .map(|_| NEWEST - (SPAN * generator.random().random::<f64>().powf(1.5)) as i64)
-        .collect();
+    let mut dates: Vec<i64> =
+        (0..folder.messages).map(|_| NEWEST - (SPAN * generator.random().random::<f64>().powf(1.5)) as i64).collect();
     dates.sort_unstable();
     let mut message = Message::default();
     for (at, date) in dates.into_iter().enumerate() {
@@ -126,12 +119,9 @@ fn fill_folder(
             message.wire_size
         );
         // The latest arrivals of the inbox were not seen by any client yet.
-        let fresh = folder.name.is_empty() && at + 1 > usize::try_from(folder.messages - folder.messages.div_ceil(60)).unwrap_or(0);
-        let name = if fresh {
-            format!("new/{base}")
-        } else {
-            format!("cur/{base}:2,{}", flags(&folder.name, &keywords, random))
-        };
+        let fresh =
+            folder.name.is_empty() && at + 1 > usize::try_from(folder.messages - folder.messages.div_ceil(60)).unwrap_or(0);
+        let name = if fresh { format!("new/{base}") } else { format!("cur/{base}:2,{}", flags(&folder.name, &keywords, random)) };
         mailbox.store(&dir.join(&name), &message.bytes, date)?;
         list.add(uid, name.split_once('/').map_or(name.as_str(), |(_, name)| name));
         done.messages += 1;
@@ -197,12 +187,7 @@ impl UidList {
         if fields.next() != Some("3") {
             return None;
         }
-        let mut list = Self {
-            validity: 0,
-            guid: String::new(),
-            next: 1,
-            lines: lines.to_owned(),
-        };
+        let mut list = Self { validity: 0, guid: String::new(), next: 1, lines: lines.to_owned() };
         for field in fields {
             match field.split_at_checked(1)? {
                 ("V", value) => list.validity = value.parse().ok()?,
@@ -356,13 +341,7 @@ mod tests {
             uid: std::os::unix::fs::MetadataExt::uid(&meta),
             gid: std::os::unix::fs::MetadataExt::gid(&meta),
         };
-        let mut order = Order {
-            messages: 100,
-            folders: 14,
-            big: 1,
-            seed: 1,
-            address: "ann@a.test".into(),
-        };
+        let mut order = Order { messages: 100, folders: 14, big: 1, seed: 1, address: "ann@a.test".into() };
         let first = fill(&mailbox, &order).unwrap();
         assert_eq!((first.messages, first.folders), (100, 14));
         order.messages = 50;

@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 
 use super::error::{Context as _, Result};
 use super::layout::{Place, Plan};
-use crate::fill;
 use super::{boot, check, down, enter, init, packages, up};
+use crate::fill;
 
 /// Nodes that look like cPanel servers, with real mail daemons inside.
 #[derive(Debug, Parser)]
