@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::{appconfig, cpsrvd, hooks, uapi};
+use crate::{appconfig, client, cpsrvd, hooks, uapi};
 
 /// A command: it takes the words after its name and gives its exit code.
 type Command = fn(&[String]) -> i32;
@@ -11,6 +11,7 @@ type Command = fn(&[String]) -> i32;
 /// Commands by name.
 const COMMANDS: &[(&str, Command)] = &[
     ("autorespond", uapi::autorespond::main),
+    ("client", client::main),
     ("cpanel", cpsrvd::command::cpanel),
     ("cpsrvd", cpsrvd::command::serve),
     ("is_registered_with_appconfig", appconfig::command::is_registered),

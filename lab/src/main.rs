@@ -10,11 +10,13 @@
 //! appconfig applications registered with cpsrvd, and the commands
 //! commands  the commands at cPanel's paths, by name
 //! machine   the on-disk places of a cPanel server: accounts, domains, zones, tokens, profile
+//! client    mail clients and a checker for tests (`lab client …`), which share no code with the product
 //! call      what a function call is: caller, arguments, outcome
 //! ```
 
 mod appconfig;
 mod call;
+mod client;
 mod commands;
 mod cpsrvd;
 mod fill;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::error::{Context as _, Error, Result, at};
-use super::layout::{Node, Place};
+use super::layout::{Kind, Node, Place};
 use super::net;
 
 /// Starts a node: `lab init` as process 1 of new mount, process, host name and IPC namespaces, in the node's network namespace.
@@ -18,7 +18,7 @@ pub fn start(place: &Place, node: &Node) -> Result<()> {
         let path = dir.join(part);
         fs::create_dir_all(&path).doing(at("create", &path))?;
     }
-    if node.is_server() {
+    if node.is_server() || node.kind == Kind::Client {
         link_binary(place, &dir)?;
     }
     let _ = fs::remove_file(dir.join("pid"));
