@@ -25,10 +25,7 @@ enum Condition {
 
 fn conditions(kind: Kind) -> Vec<Condition> {
     use Condition::{Greets, Names, Verifies};
-    let mut all = vec![Names(RESOLVER)];
-    if kind == Kind::Parent {
-        all.insert(0, Names(PARENT));
-    }
+    let mut all = vec![Names(PARENT), Names(RESOLVER)];
     if matches!(kind, Kind::Parent | Kind::Child) {
         all.extend([
             Greets(25, "220 "),
@@ -44,17 +41,26 @@ fn conditions(kind: Kind) -> Vec<Condition> {
     all
 }
 
+/// Waits until the parent's name server knows `node`.
+pub fn names(place: &Place, plan: &Plan, node: &Node, limit: Duration) -> Result<()> {
+    satisfied(place, plan, node, &[Condition::Names(PARENT)], limit)
+}
+
 /// Waits until a node does all that it should, or says what it does not do and where to look.
 pub fn wait(place: &Place, plan: &Plan, node: &Node, limit: Duration) -> Result<()> {
+    satisfied(place, plan, node, &conditions(node.kind), limit)
+}
+
+fn satisfied(place: &Place, plan: &Plan, node: &Node, conditions: &[Condition], limit: Duration) -> Result<()> {
     let authority = place.dir().join("ca/ca.pem");
     let tls = trusting(&authority)?;
     let end = Instant::now() + limit;
     let logs = place.log(&node.name);
-    for condition in conditions(node.kind) {
+    for condition in conditions {
         loop {
-            let tried = net::inside(&plan.name, "client", || Ok(holds(&condition, node, &tls)))?;
+            let tried = net::inside(&plan.name, "client", || Ok(holds(condition, node, &tls)))?;
             let Err(problem) = tried else { break };
-            let what = format!("{}: {} {problem}", node.name, describe(&condition, node));
+            let what = format!("{}: {} {problem}", node.name, describe(condition, node));
             // Process 1 writes its number within moments of its start.
             let early = limit.saturating_sub(end.saturating_duration_since(Instant::now())) < Duration::from_secs(2);
             if !early && boot::process(place, &node.name).is_none() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::authority::Authority;
 use super::error::{Context as _, Error, Result, at};
-use super::layout::{Node, Place, Plan};
+use super::layout::{Kind, Node, Place, Plan};
 use super::{boot, check, down, net, ready};
 
 /// How long a node may take until it does all that it should.
@@ -67,7 +67,13 @@ fn again(place: &Place, running: &Plan, wanted: &Plan, out: &mut (dyn Write + Se
 fn start_all(place: &Place, plan: &Plan, nodes: &[&Node], out: &mut (dyn Write + Send)) -> Result<()> {
     let out = Mutex::new(out);
     let began = Instant::now();
-    for node in nodes {
+    // The resolver remembers for a minute that a name server did not know its zones yet: it starts after the parent's.
+    let (late, early): (Vec<&&Node>, Vec<&&Node>) = nodes.iter().partition(|node| node.kind == Kind::Resolver);
+    for node in early {
+        boot::start(place, node)?;
+    }
+    for node in late {
+        ready::names(place, plan, node, LIMIT)?;
         boot::start(place, node)?;
     }
     std::thread::scope(|scope| {
