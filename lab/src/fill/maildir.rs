@@ -196,6 +196,9 @@ impl UidList {
                 _ => {}
             }
         }
+        // Dovecot appends lines without writing the head anew.
+        let last = list.lines.lines().filter_map(|line| line.split(' ').next()?.parse::<u32>().ok()).max();
+        list.next = list.next.max(last.map_or(1, |uid| uid + 1));
         Some(list)
     }
 
@@ -361,6 +364,14 @@ mod tests {
             }
         }
         assert_eq!(files, uids.len());
+    }
+
+    #[test]
+    fn the_next_uid_follows_the_last_line() {
+        let list = UidList::parse("3 V5 N7 Gab\n7 :a\n9 W3 :b\n").unwrap();
+        assert_eq!((list.validity, list.next), (5, 10));
+        assert_eq!(UidList::parse("3 V5 N7 Gab\n").unwrap().next, 7);
+        assert!(UidList::parse("1 5 7\n").is_none());
     }
 
     #[test]
