@@ -66,7 +66,7 @@ pub fn encode(name: &str) -> String {
     let engine = GeneralPurpose::new(&IMAP_MUTF7, NO_PAD);
     let mut encoded = String::new();
     let mut run = Vec::new();
-    let mut flush = |run: &mut Vec<u8>, encoded: &mut String| {
+    let flush = |run: &mut Vec<u8>, encoded: &mut String| {
         if !run.is_empty() {
             encoded.push('&');
             engine.encode_string(&*run, encoded);

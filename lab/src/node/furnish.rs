@@ -244,7 +244,7 @@ impl Disk<'_> {
         self.folder(AUTHORITY, 0o700)?;
         self.write(&format!("{AUTHORITY}/ca.pem"), &authority.certificate, 0o644)?;
         self.write(&format!("{AUTHORITY}/ca.key"), &authority.key, 0o600)?;
-        let combined = authority.issue(&[self.node.hostname(), "localhost".into()])?;
+        let combined = authority.issue(&[self.node.hostname(), "localhost".into(), self.node.address.to_string()])?;
         self.write("/var/cpanel/ssl/cpanel/cpanel.pem", &combined, 0o600)?;
         // Exim reads its certificate after it has given up root.
         self.write("/etc/exim.pem", &combined, 0o640)?;
