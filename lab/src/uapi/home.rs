@@ -4,6 +4,7 @@
 //! is opened must be a plain file or a directory of the account (or root), and what is made belongs to the account.
 
 use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -136,7 +137,7 @@ impl Home {
         Ok(())
     }
 
-    /// Names in the directory `path`, sorted; none when there is no such directory.
+    /// Names in the directory `path` that are text, sorted; none when there is no such directory.
     ///
     /// # Errors
     /// When it is not a directory of the account.
@@ -146,7 +147,7 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        entries(dir.as_fd())
+        Ok(entries(dir.as_fd())?.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
 
     /// Removes the file (or symbolic link) `path`; whether there was one.
@@ -178,7 +179,7 @@ impl Home {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        remove_entry(parent.as_fd(), name, 0)
+        remove_entry(parent.as_fd(), &CString::new(name)?, 0)
     }
 
     /// What `path` takes on disk; nothing when it does not exist. Only the account's own files count, and hard links once.
@@ -203,7 +204,7 @@ impl Home {
             return Ok(());
         }
         for name in entries(dir)? {
-            let Ok(stat) = statat(dir, &*name, AtFlags::SYMLINK_NOFOLLOW) else {
+            let Ok(stat) = statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW) else {
                 continue;
             };
             if stat.st_uid == self.uid.as_raw() && (stat.st_nlink < 2 || linked.insert(stat.st_ino)) {
@@ -234,9 +235,9 @@ impl Home {
                     continue;
                 };
                 for name in entries(dir.as_fd())? {
-                    bytes += match size_in_name(&name) {
+                    bytes += match name.to_str().ok().and_then(size_in_name) {
                         Some(size) => size,
-                        None => statat(&dir, &*name, AtFlags::SYMLINK_NOFOLLOW)
+                        None => statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW)
                             .map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0)),
                     };
                 }
@@ -303,22 +304,20 @@ fn size_in_name(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-fn entries(dir: BorrowedFd<'_>) -> io::Result<Vec<String>> {
+/// Names in a directory, sorted. The owner chose them: they are bytes, not always text.
+fn entries(dir: BorrowedFd<'_>) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir)? {
-        let entry = entry?;
-        match entry.file_name().to_str() {
-            Ok("." | "..") => {}
-            Ok(name) => names.push(name.to_owned()),
-            // No name of ours is like that; the tree walkers must not fail for it.
-            Err(_) => tracing::debug!("a name below a home directory is no UTF-8"),
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
         }
     }
     names.sort_unstable();
     Ok(names)
 }
 
-fn remove_entry(parent: BorrowedFd<'_>, name: &str, depth: usize) -> io::Result<()> {
+fn remove_entry(parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> io::Result<()> {
     if depth > DEPTH_LIMIT {
         return Err(io::Error::other("the directories are nested too deep"));
     }
@@ -379,6 +378,18 @@ mod tests {
         home.write("a", b"x", 0o600, None).unwrap();
         std::fs::hard_link(scratch.path().join("a"), scratch.path().join("b")).unwrap();
         assert!(home.read("b").is_err());
+    }
+
+    #[test]
+    fn trees_with_names_that_are_no_text_go_whole() {
+        use std::os::unix::ffi::OsStrExt;
+        let (scratch, home) = home();
+        home.make_dir("mail/x/cur", 0o700, None).unwrap();
+        let odd = std::ffi::OsStr::from_bytes(b"caf\xe9");
+        std::fs::create_dir(scratch.path().join("mail/x").join(odd)).unwrap();
+        std::fs::write(scratch.path().join("mail/x").join(odd).join(odd), "x").unwrap();
+        home.remove_tree("mail/x").unwrap();
+        assert!(!scratch.path().join("mail/x").exists());
     }
 
     #[test]
