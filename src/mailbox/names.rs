@@ -120,7 +120,7 @@ impl Folder {
 
     /// Whether this is the INBOX, which is the directory of the whole mailbox.
     pub fn is_inbox(&self) -> bool {
-        self.0.len() % 2 == 0
+        self.0.len().is_multiple_of(2)
     }
 
     /// The INBOX of the mailbox this belongs to.

@@ -54,9 +54,7 @@ impl Miss {
 
 /// Time of last change in nanoseconds since 1970; times out of range are clamped.
 pub fn mtime_ns(stat: &Stat) -> i64 {
-    #[expect(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the types differ between architectures")]
-    let (seconds, nanos) = (stat.st_mtime as i64, i64::try_from(stat.st_mtime_nsec).unwrap_or(0));
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+    stat.st_mtime.saturating_mul(1_000_000_000).saturating_add_unsigned(stat.st_mtime_nsec)
 }
 
 /// Bytes; none for a nonsensical negative.
@@ -126,7 +124,17 @@ impl Dir {
 
     /// A directory in this one, whoever owns it.
     pub fn any(&self, name: impl AsRef<OsStr>) -> Look<Self> {
-        Self::held(self.open(name.as_ref(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?)
+        let name = name.as_ref();
+        match self.open(name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
+            Ok(fd) => Self::held(fd),
+            // Of a link the kernel, too, says only that it is no directory.
+            Err(Miss::LeftOut(Why::Special)) => match FileType::from_raw_mode(self.stat(name)?.st_mode) {
+                FileType::Symlink => Err(Miss::LeftOut(Why::Symlink)),
+                FileType::RegularFile => Err(Miss::LeftOut(Why::NotMail)),
+                _ => Err(Miss::LeftOut(Why::Special)),
+            },
+            Err(miss) => Err(miss),
+        }
     }
 
     /// The same directory, held once more.
@@ -274,8 +282,7 @@ impl Dir {
 }
 
 fn id(stat: &Stat) -> (u64, u64) {
-    #[expect(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the types differ between architectures")]
-    (u64::from(stat.st_dev), stat.st_ino as u64)
+    (stat.st_dev, stat.st_ino)
 }
 
 /// Gives an open file to a user.

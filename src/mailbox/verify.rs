@@ -279,8 +279,9 @@ impl Comparison<'_> {
     }
 
     fn header(&mut self, source: Option<&Header>, target: Option<&Header>) {
-        let of = |header: Option<&Header>, pick: fn(&Header) -> String| header.map_or_else(|| "no list of UIDs".to_owned(), pick);
-        let picks: [(Reason, fn(&Header) -> String); 3] = [
+        type Pick = fn(&Header) -> String;
+        let of = |header: Option<&Header>, pick: Pick| header.map_or_else(|| "no list of UIDs".to_owned(), pick);
+        let picks: [(Reason, Pick); 3] = [
             (Reason::UidValidity, |header| header.validity.to_string()),
             (Reason::UidNext, |header| header.next.to_string()),
             (Reason::Guid, |header| header.guid.clone().unwrap_or_default()),

@@ -52,16 +52,30 @@ impl Local {
         }
     }
 
+    /// Wherever the fenced directory is now: the account may have renamed it in its home, and only the mark tells which it is.
     pub(super) fn fence_off(&mut self) -> Result<()> {
         let what = format!("lifting the fence from the mail of “{}”", self.account.user);
-        let Some(mail) = self.mail()? else { return Ok(()) };
-        let Some(mode) = mark(&mail) else { return Ok(()) };
-        let mode = if mode & 0o700 == 0o700 { mode } else { USUAL_MODE };
-        mail.chmod(mode).and_then(|()| mail.give(self.account.uid, self.account.gid)).map_err(|miss| miss.about(&what))?;
-        match rustix::fs::fremovexattr(mail.fd(), MARK) {
-            Ok(()) | Err(Errno::NODATA) => Ok(()),
-            Err(errno) => Err(Error::machine(what, errno)),
+        let mut fenced = Vec::new();
+        self.home
+            .each(|name, kind| {
+                if let FileType::Directory | FileType::Unknown = kind
+                    && let Ok(dir) = self.home.any(name.os())
+                    && mark(&dir).is_some()
+                {
+                    fenced.push(dir);
+                }
+                Ok(())
+            })
+            .map_err(|miss| miss.about(&what))?;
+        for dir in fenced {
+            let mode = mark(&dir).filter(|mode| mode & 0o700 == 0o700).unwrap_or(USUAL_MODE);
+            dir.chmod(mode).and_then(|()| dir.give(self.account.uid, self.account.gid)).map_err(|miss| miss.about(&what))?;
+            match rustix::fs::fremovexattr(dir.fd(), MARK) {
+                Ok(()) | Err(Errno::NODATA) => {}
+                Err(errno) => return Err(Error::machine(&what, errno)),
+            }
         }
+        Ok(())
     }
 
     pub(super) fn count(&mut self) -> Result<Usage> {
