@@ -120,6 +120,7 @@ async fn account(job: &mut Job) -> Result<String> {
             ("mxcheck", "local"),
             ("quota", "0"),
             ("maxpop", "unlimited"),
+            ("max_emailacct_quota", "unlimited"),
             ("hasshell", if shell { "1" } else { "0" }),
         ];
         if !contact.is_empty() {

@@ -1,1 +1,58 @@
-//! Tests that drive the real binary in real nodes.
+//! Tests that drive the real binary in real nodes: one lab for the run, up before the first test, down and looked over after the last.
+
+mod api;
+mod arrival;
+mod crash;
+mod guard;
+mod installer;
+mod lab;
+mod load;
+mod refusals;
+
+use libtest_mimic::{Arguments, Conclusion, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // The nodes are shared, and a test may end `serve` on one of them.
+    arguments.test_threads = Some(1);
+    let mut trials = Vec::new();
+    for (name, test) in [
+        ("account_created_on_the_child_gets_its_first_message_there", arrival::created_on_the_child as fn()),
+        ("mail_functions_on_the_parent_act_on_the_child", api::mail_functions_act_on_the_child),
+        ("node_fields_in_account_lists", api::node_fields),
+        ("server_nodes_functions", api::server_nodes_functions),
+        ("a_child_refuses_in_every_envelope", guard::refuses_in_every_envelope),
+        ("a_child_lets_the_parent_and_webmail_through", guard::lets_through),
+        ("bad_input_changes_nothing", refusals::bad_input),
+        ("a_dead_child_and_a_full_child_are_refused", refusals::dead_and_full),
+        ("a_second_parent_cannot_link", refusals::second_parent),
+        ("distribute_under_load_and_back", load::there_and_back),
+        ("settings_travel_with_the_mail", load::settings_travel),
+        ("cancelled_moves_leave_no_trace", crash::cancelled),
+        ("serve_killed_at_every_step_of_distributing", crash::distributing),
+        ("serve_killed_at_every_step_of_dedistributing", crash::dedistributing),
+        ("installing_twice_and_uninstalling", installer::there_and_back),
+    ] {
+        trials.push(Trial::test(name, move || {
+            test();
+            Ok(())
+        }));
+    }
+    let wanted: usize = usize::from(!arguments.list);
+    if wanted == 0 {
+        return libtest_mimic::run(&arguments, trials).exit_code();
+    }
+    let lab = lab::up();
+    let conclusion: Conclusion = libtest_mimic::run(&arguments, trials);
+    if std::env::var_os("LAB_KEEP").is_some() {
+        return conclusion.exit_code();
+    }
+    match lab.down() {
+        Ok(()) => conclusion.exit_code(),
+        Err(left) => {
+            eprintln!("the lab left something behind: {left}");
+            ExitCode::FAILURE
+        }
+    }
+}

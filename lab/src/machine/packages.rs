@@ -23,7 +23,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("MAXSQL", "unlimited"),
     ("MAXSUB", "unlimited"),
     ("MAX_DEFER_FAIL_PERCENTAGE", "unlimited"),
-    ("MAX_EMAILACCT_QUOTA", "1024"),
+    ("MAX_EMAILACCT_QUOTA", "unlimited"),
     ("MAX_EMAIL_PER_HOUR", "unlimited"),
     ("MAX_TEAM_USERS", "0"),
     ("QUOTA", "10240"),

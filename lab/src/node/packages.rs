@@ -28,6 +28,7 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("passwd", "system users of accounts"),
     ("procps", "looking at processes"),
     ("curl", "trying out the APIs"),
+    ("shellcheck", "the check of scripts"),
 ];
 
 /// The needed packages that are not installed.

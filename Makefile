@@ -1,0 +1,32 @@
+# Linked Nodes. `make lab` shows the product at work on three nodes; `make test` passes every test.
+
+CARGO ?= cargo
+SCRIPTS = lab/first-light.sh hooks/linked-nodes-hook .ci/run
+
+.PHONY: all build lab lab-down packages check test clean
+
+all: build
+
+build: ## The product and the lab, optimised
+	$(CARGO) build --release --workspace --locked
+
+lab: ## Set everything up, build, and run the main job before your eyes
+	@lab/first-light.sh
+
+lab-down: ## Remove every trace of the lab
+	@$(CARGO) run --quiet --release --locked -p lab -- down
+
+packages: ## Install the Debian packages that the lab and the checks need, saying which
+	$(CARGO) run --quiet --locked -p lab -- packages --install
+
+check: packages ## Format, lints, documentation, scripts
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	shellcheck $(SCRIPTS)
+
+test: packages check ## Every test: units, properties, and the real binary in real nodes
+	$(CARGO) test --workspace --locked
+
+clean:
+	$(CARGO) clean
