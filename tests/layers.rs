@@ -5,8 +5,22 @@ use std::path::Path;
 
 /// From the top down.
 const ORDER: [&str; 16] = [
-    "cli", "install", "hooks", "shim", "serve", "moves", "agent", "authority", "child", "host", "panel", "mailbox", "store", "secrets",
-    "wire", "rules",
+    "cli",
+    "install",
+    "hooks",
+    "shim",
+    "serve",
+    "moves",
+    "agent",
+    "authority",
+    "child",
+    "host",
+    "panel",
+    "mailbox",
+    "store",
+    "secrets",
+    "wire",
+    "rules",
 ];
 
 /// Neighbours that may look up: what one says of the other is data.

@@ -30,7 +30,8 @@ pub fn lab() -> &'static Lab {
 
 /// Brings the lab up, installs the product in every node and links both children.
 pub fn up() -> &'static Lab {
-    let bin = std::env::current_exe().expect("own path").parent().and_then(|deps| deps.parent()).expect("target folder").to_owned();
+    let bin =
+        std::env::current_exe().expect("own path").parent().and_then(|deps| deps.parent()).expect("target folder").to_owned();
     let scratch = std::env::temp_dir().join(format!("linked-nodes-test.{}", std::process::id()));
     std::fs::create_dir_all(&scratch).expect("scratch folder");
     let lab = Lab { lab: bin.join("lab"), product: PathBuf::from(env!("CARGO_BIN_EXE_linked-nodes")), scratch };
@@ -114,7 +115,8 @@ impl Lab {
         let user = format!("--user={user}");
         let mut words = vec![PRODUCT, "uapi", &user, "--output=json", module, function];
         words.extend(arguments);
-        let mut wrapped: Value = serde_json::from_slice(&self.try_exec(node, &words).stdout).expect("JSON from linked-nodes uapi");
+        let mut wrapped: Value =
+            serde_json::from_slice(&self.try_exec(node, &words).stdout).expect("JSON from linked-nodes uapi");
         wrapped["result"].take()
     }
 
@@ -129,7 +131,8 @@ impl Lab {
     pub fn product_json(&self, node: &str, words: &[&str]) -> Value {
         let output = self.product(node, words);
         assert!(output.status.success(), "{node}: linked-nodes {words:?}: {}", text(&output));
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("linked-nodes {words:?} prints no JSON: {}", text(&output)))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("linked-nodes {words:?} prints no JSON: {}", text(&output)))
     }
 
     /// A word that must fail: its message.
@@ -142,13 +145,15 @@ impl Lab {
     /// Puts the product's binary into a node and installs it with its own installer.
     pub fn install(&self, node: &str) {
         let product = self.product.to_str().expect("path");
-        self.exec(node, &["install", "-m", "755", product, "/root/linked-nodes"]);
+        self.lab(&["push", node, product, "/root/linked-nodes"]);
         self.exec(node, &["/root/linked-nodes", "install"]);
         self.until(&format!("linked-nodes serve answers on {node}"), Duration::from_secs(30), || {
             self.product(node, &["status"]).status.success()
         });
         self.until(&format!("the shim answers on {node}"), Duration::from_secs(30), || {
-            self.try_exec("client", &["curl", "-sS", "-o", "/dev/null", &format!("https://{node}.lab.test:2087/")]).status.success()
+            self.try_exec("client", &["curl", "-sS", "-o", "/dev/null", &format!("https://{node}.lab.test:2087/")])
+                .status
+                .success()
         });
     }
 
@@ -188,7 +193,8 @@ impl Lab {
     /// Makes a mailbox on the parent, wherever it then lives.
     pub fn mailbox(&self, user: &str, local: &str) {
         let (email, domain) = (format!("email={local}"), format!("domain={user}.test"));
-        let made = self.our_uapi("parent", user, "Email", "add_pop", &[&email, &domain, &format!("password={PASSWORD}"), "quota=0"]);
+        let made =
+            self.our_uapi("parent", user, "Email", "add_pop", &[&email, &domain, &format!("password={PASSWORD}"), "quota=0"]);
         assert_eq!(made["status"], 1, "add_pop {local}@{user}.test: {made}");
     }
 
@@ -222,9 +228,93 @@ impl Lab {
         }
     }
 
+    /// A mail client in the client node that runs to its end and prints a document.
+    pub fn client(&self, words: &[&str]) -> Value {
+        let mut all = vec!["/usr/local/cpanel/bin/lab", "client"];
+        all.extend(words);
+        let output = self.try_exec("client", &all);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("lab client {words:?}: {}", text(&output)))
+    }
+
+    /// A mail client in the client node that goes on until its stop file is made; see [`Lab::stop_client`].
+    pub fn start_client(&self, name: &str, words: &[&str]) -> Running {
+        let (stop, out) = (format!("/root/{name}.stop"), self.scratch.join(format!("{name}.json")));
+        self.exec("client", &["rm", "-f", &stop]);
+        let mut all = vec!["/usr/local/cpanel/bin/lab", "client"];
+        all.extend(words);
+        all.extend(["--stop-file", stop.as_str()]);
+        let file = std::fs::File::create(&out).expect("a file for the client's document");
+        let log = std::fs::File::create(self.scratch.join(format!("{name}.log"))).expect("a file for the client's log");
+        let child = self.command("client", &all).stdout(file).stderr(log).spawn().expect("starting a client");
+        Running { child, stop, out }
+    }
+
+    /// Delivers numbered messages one after another and says which were accepted.
+    pub fn smtp(&self, server: &str, to: &str, prefix: &str, count: u32) -> Value {
+        let count = count.to_string();
+        let words = ["smtp-drip", "--server", server, "--from", "sender@outside.test", "--to", to, "--prefix", prefix];
+        self.client(&[&words[..], &["--every-ms", "10", "--count", &count]].concat())
+    }
+
+    /// All that a mailbox holds, as an IMAP client sees it.
+    pub fn imap_dump(&self, host: &str, user: &str, password: &str) -> Value {
+        self.client(&["imap-dump", "--host", host, "--user", user, "--password", password])
+    }
+
+    /// Writes a document where commands of the client node can read it.
+    pub fn give_client(&self, name: &str, document: &Value) -> String {
+        let path = self.scratch.join(format!("{name}.give.json"));
+        std::fs::write(&path, document.to_string()).expect("writing a document");
+        let there = format!("/root/{name}.json");
+        self.lab(&["push", "client", path.to_str().expect("path"), &there]);
+        there
+    }
+
     /// Message files below the account's mail directory on a node.
     pub fn message_files(&self, node: &str, user: &str) -> usize {
         let line = format!("find /home/{user}/mail -type f \\( -path '*/cur/*' -o -path '*/new/*' \\) 2>/dev/null | wc -l");
         self.sh(node, &line).trim().parse().expect("a number")
     }
+}
+
+/// A mail client that is at work.
+pub struct Running {
+    child: std::process::Child,
+    stop: String,
+    out: PathBuf,
+}
+
+impl Running {
+    /// Tells the client to stop and returns its document.
+    pub fn stop(mut self) -> Value {
+        lab().exec("client", &["touch", &self.stop]);
+        let deadline = Instant::now() + Duration::from_secs(200);
+        while self.child.try_wait().expect("waiting for a client").is_none() {
+            assert!(Instant::now() < deadline, "a client does not stop");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let text = std::fs::read(&self.out).expect("the client's document");
+        serde_json::from_slice(&text).unwrap_or_else(|_| {
+            let log = std::fs::read_to_string(self.out.with_extension("log")).unwrap_or_default();
+            panic!("a client printed no document; it said: {log}")
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The messages of a dump: (folder, message).
+pub fn messages(dump: &Value) -> Vec<(String, Value)> {
+    let folders = dump["folders"].as_object().expect("folders of a dump");
+    folders
+        .iter()
+        .flat_map(|(name, folder)| {
+            folder["messages"].as_array().into_iter().flatten().map(move |message| (name.clone(), message.clone()))
+        })
+        .collect()
 }
