@@ -26,6 +26,7 @@ check: packages ## Format, lints, documentation, scripts
 	shellcheck $(SCRIPTS)
 
 test: packages check ## Every test: units, properties, and the real binary in real nodes
+	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
 clean:

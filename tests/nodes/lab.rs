@@ -147,6 +147,8 @@ impl Lab {
         let product = self.product.to_str().expect("path");
         self.lab(&["push", node, product, "/root/linked-nodes"]);
         self.exec(node, &["/root/linked-nodes", "install"]);
+        // No systemd runs in a node; this is what the installer asks an administrator to do.
+        self.sh(node, "printf 'setsid /usr/local/bin/linked-nodes supervise </dev/null >>/var/log/linked-nodes.log 2>&1 &\n' > /etc/rc.local");
         self.until(&format!("linked-nodes serve answers on {node}"), Duration::from_secs(30), || {
             self.product(node, &["status"]).status.success()
         });
@@ -196,6 +198,18 @@ impl Lab {
         let made =
             self.our_uapi("parent", user, "Email", "add_pop", &[&email, &domain, &format!("password={PASSWORD}"), "quota=0"]);
         assert_eq!(made["status"], 1, "add_pop {local}@{user}.test: {made}");
+    }
+
+    /// Brings back every account that a child serves and ends its link.
+    pub fn free(&self, child: &str) {
+        let accounts = self.product_json("parent", &["account", "list", "--json"]);
+        for row in accounts.as_array().expect("rows").iter().filter(|row| row["child"] == child) {
+            let user = row["user"].as_str().expect("user");
+            let back = self.product("parent", &["account", "dedistribute", user]);
+            assert!(back.status.success(), "{user} does not come back: {}", text(&back));
+        }
+        let unlinked = self.product("parent", &["node", "unlink", child]);
+        assert!(unlinked.status.success(), "unlinking {child}: {}", text(&unlinked));
     }
 
     /// Polls until `condition` holds.

@@ -63,6 +63,7 @@ async fn watch(daemons: Vec<Daemon>) -> Result<()> {
     let mut tick = tokio::time::interval(Duration::from_millis(200));
     let mut watched: Vec<Watched> =
         daemons.into_iter().map(|daemon| Watched { daemon, running: None, wait: Duration::ZERO, due: Instant::now() }).collect();
+    power_on();
     run_local_start();
     write_with_mode(Path::new("/run/lab/started"), "", 0o644)?;
     loop {
@@ -89,6 +90,14 @@ async fn watch(daemons: Vec<Daemon>) -> Result<()> {
         reap(&mut watched);
     }
     Ok(())
+}
+
+/// A machine that starts has no packet rules; the node's network outlives its process 1, so they are taken away here.
+fn power_on() {
+    match std::process::Command::new("nft").args(["flush", "ruleset"]).status() {
+        Ok(status) if status.success() => {}
+        other => note(&format!("nft flush ruleset: {other:?}")),
+    }
 }
 
 /// Debian's place for what an administrator wants run at boot: the product starts its processes from here.
