@@ -210,18 +210,18 @@ impl Panel {
 }
 
 /// Why a certificate was not accepted, when that is what went wrong.
-fn untrusted(cause: &reqwest::Error) -> Option<String> {
-    let mut source = std::error::Error::source(cause);
-    while let Some(inner) = source {
-        let nested = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.downcast_ref::<rustls::Error>().or_else(|| nested.and_then(|nested| nested.downcast_ref()));
-        match tls {
-            Some(rustls::Error::InvalidCertificate(why)) => return Some(format!("{why:?}")),
-            Some(rustls::Error::General(why)) => return Some(why.clone()),
-            _ => source = inner.source(),
-        }
+fn untrusted(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match cause.downcast_ref::<rustls::Error>() {
+        Some(rustls::Error::InvalidCertificate(why)) => return Some(format!("{why:?}")),
+        Some(rustls::Error::General(why)) => return Some(why.clone()),
+        _ => {}
     }
-    None
+    // An I/O error passes over what it wraps when it is asked for its source.
+    let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    if let Some(found) = wrapped.and_then(|inner| untrusted(inner)) {
+        return Some(found);
+    }
+    cause.source().and_then(untrusted)
 }
 
 /// A whole number that cPanel may give as a number or as text.

@@ -19,9 +19,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const HEALTHY: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+/// Short: customers' mail may be waiting for a move that only `serve` can end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const HEALTHY: Duration = Duration::from_secs(2);
 /// How long a child may take to end what it is doing.
 const FAREWELL: Duration = Duration::from_secs(30);
 /// How often the redirect is looked at: whoever reloads the machine's whole ruleset takes ours away.

@@ -104,7 +104,7 @@ pub fn bad_input() {
 /// A certificate nobody vouches for is refused; with the check waived it is pinned, and another one is refused then.
 fn untrusted_certificate(lab: &Lab, token: &str) {
     lab.sh("mail2", "cp /var/cpanel/ssl/cpanel/cpanel.pem /root/good.pem");
-    let self_signed = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=mail2.lab.test \
+    let self_signed = "openssl req -x509 -addext basicConstraints=critical,CA:FALSE -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=mail2.lab.test \
         -addext subjectAltName=DNS:mail2.lab.test -keyout /root/k.pem -out /root/c.pem 2>/dev/null && cat /root/k.pem /root/c.pem > /var/cpanel/ssl/cpanel/cpanel.pem";
     let shown = || {
         lab.sh("client", "openssl s_client -connect mail2.lab.test:2087 -servername mail2.lab.test </dev/null 2>/dev/null | openssl x509 -noout -fingerprint")
