@@ -28,7 +28,7 @@
 //! within one tick of the clock leave one time. A message is known by its *base name* (what stands before the first `:`), so a flag
 //! change or the step from `new` to `cur` is a rename on the target too. `dovecot-uidlist` goes last. While the source is live it may
 //! name messages that the target lacks; nothing reads the target then, and the pass under the fence, where nothing can change any
-//! more, makes everything exact. A control file that was copied within the same tick as it was written is given the time 0, so that
+//! more, makes everything exact. A control file that was copied within the same tick as it was written is given the time [`UNSETTLED_NS`], so that
 //! any later pass copies it again.
 //!
 //! # Hostile homes
@@ -66,6 +66,9 @@ pub use verify::{Difference, Differences, Equal, Reason, Verdict, prehash, verif
 
 /// A time stamp of the file system is trusted to tell of the next change once it is this much older than the clock, in nanoseconds.
 pub const SETTLED_NS: i64 = 2_000_000_000;
+/// The time of a control file whose copy may be older than its source, in nanoseconds. Not 0: Dovecot takes a `dovecot-keywords` of time 0
+/// for one that it has read, and shows `unknown-0` where a keyword was.
+pub const UNSETTLED_NS: i64 = 1_000_000_000;
 /// Bigger message files are left out, in bytes.
 pub const MAX_MESSAGE: u64 = 4 << 30;
 /// Bigger control files are left out, in bytes.

@@ -3,7 +3,7 @@
 use super::super::names::{Control, Folder, Name, Place, base};
 use super::super::safe::{self, Dir, Look, Miss, mtime_ns, size};
 use super::super::side::{Change, Head, Piece, Slot, Wanted, Why};
-use super::super::{MAX_CONTROL, MAX_MESSAGE, SETTLED_NS};
+use super::super::{MAX_CONTROL, MAX_MESSAGE, SETTLED_NS, UNSETTLED_NS};
 use super::look::now_ns;
 use super::{Local, Open};
 use crate::error::{Code, Error, Result};
@@ -102,7 +102,7 @@ impl Local {
         }
         let settled = mtime_ns(&stat) < now.saturating_sub(SETTLED_NS);
         let slot = Slot::Control { folder: open.folder.clone(), control: control.clone() };
-        let head = Head { slot, size: size(&stat), mtime_ns: if settled { mtime_ns(&stat) } else { 0 } };
+        let head = Head { slot, size: size(&stat), mtime_ns: if settled { mtime_ns(&stat) } else { UNSETTLED_NS } };
         Ok(Found { file, head, inode: stat.st_ino })
     }
 
