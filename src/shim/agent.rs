@@ -3,6 +3,7 @@
 use super::envelope::Reply;
 use super::front::{Asker, Front, written};
 use super::upstream::{Body, empty, wanted_upgrade};
+use crate::agent::PROTOCOL;
 use crate::error::{Code, Error};
 use crate::wire::{ShimCall, token_digest};
 use hyper::body::Incoming;
@@ -10,9 +11,6 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
-
-/// The protocol that the connection changes to.
-pub const PROTOCOL: &str = "linked-nodes/1";
 
 impl Front {
     /// Proves the caller root-level by cpsrvd, asks `serve`, and from then on carries bytes.

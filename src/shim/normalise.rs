@@ -77,9 +77,6 @@ pub enum Shape {
     Page(String),
 }
 
-/// The path of the channel between nodes.
-pub const AGENT_PATH: &str = "/linked-nodes/agent";
-
 /// A path, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {

@@ -103,27 +103,31 @@ impl Found {
     }
 
     fn multipart(&mut self, content_type: &str, body: &[u8]) -> Result<(), Unclear> {
-        let boundary = content_type
+        let mut boundaries = content_type
             .split(';')
             .filter_map(|part| part.trim().split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))
-            .map(|(_, value)| value.trim().trim_matches('"'))
-            .filter(|value| !value.is_empty() && value.len() <= 200)
-            .ok_or(Unclear("the multipart body has no boundary"))?;
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("boundary"))
+            .map(|(_, value)| value.trim().trim_matches('"'));
+        let boundary = match (boundaries.next(), boundaries.next()) {
+            (Some(boundary), None) if !boundary.is_empty() && boundary.len() <= 200 => boundary,
+            _ => return Err(Unclear("the multipart body has no single boundary")),
+        };
         let delimiter = format!("--{boundary}");
         let mut rest =
-            split_at(body, delimiter.as_bytes()).ok_or(Unclear("the multipart body does not begin with its boundary"))?.1;
+            body.strip_prefix(delimiter.as_bytes()).ok_or(Unclear("the multipart body does not begin with its boundary"))?;
         while !rest.starts_with(b"--") {
-            let (part, next) =
-                split_at(rest, format!("\n{delimiter}").as_bytes()).ok_or(Unclear("the multipart body is cut short"))?;
-            let part = part.strip_suffix(b"\r").unwrap_or(part);
-            let part = part
-                .strip_prefix(b"\r\n")
-                .or_else(|| part.strip_prefix(b"\n"))
-                .ok_or(Unclear("a part of the multipart body is malformed"))?;
-            let (head, value) = split_at(part, b"\r\n\r\n")
-                .or_else(|| split_at(part, b"\n\n"))
-                .ok_or(Unclear("a part of the multipart body has no end of headers"))?;
+            let cut = split_at(rest, format!("\r\n{delimiter}").as_bytes());
+            let (part, next) = cut.ok_or(Unclear("the multipart body is cut short"))?;
+            // A reader content with bare line feeds would divide the parts elsewhere.
+            if split_at(part, format!("\n{delimiter}").as_bytes()).is_some() {
+                return Err(Unclear("the multipart body has an unusual boundary"));
+            }
+            let part = part.strip_prefix(b"\r\n").ok_or(Unclear("a part of the multipart body is malformed"))?;
+            let (head, value) =
+                split_at(part, b"\r\n\r\n").ok_or(Unclear("a part of the multipart body has no end of headers"))?;
+            if split_at(head, b"\n\n").is_some() {
+                return Err(Unclear("a part of the multipart body has odd headers"));
+            }
             let name = disposition_name(head)?;
             let value = match String::from_utf8(value.to_vec()) {
                 Ok(value) => value,
@@ -156,12 +160,14 @@ fn split_at<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8]
 
 fn disposition_name(head: &[u8]) -> Result<String, Unclear> {
     let head = std::str::from_utf8(head).map_err(|_| Unclear("a part of the multipart body has odd headers"))?;
-    let disposition = head
+    let mut dispositions = head
         .lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"))
-        .map(|(_, value)| value)
-        .ok_or(Unclear("a part of the multipart body has no name"))?;
+        .filter(|line| line.trim_start().to_ascii_lowercase().starts_with("content-disposition"))
+        .filter_map(|line| line.split_once(':'));
+    let disposition = match (dispositions.next(), dispositions.next()) {
+        (Some((_, value)), None) => value,
+        _ => return Err(Unclear("a part of the multipart body has no single disposition")),
+    };
     if disposition.to_ascii_lowercase().contains("filename") {
         return Err(Unclear("the call uploads a file"));
     }
@@ -227,6 +233,11 @@ mod tests {
                     b"--x\r\nContent-Disposition: form-data; name=a; filename=b\r\n\r\n1\r\n--x--"
                 )
                 .is_err()
+        );
+        let split = "--x\r\nContent-Disposition: form-data; name=username\n\nx\n--x\r\nContent-Disposition: form-data; name=foo\r\n\r\nanna\r\n--x--\r\n";
+        assert!(
+            found.body(Some("multipart/form-data; boundary=x"), split.as_bytes()).is_err(),
+            "readers differ on where it is divided"
         );
         found.form(b"user=%ff");
         assert!(found.odd);

@@ -281,8 +281,9 @@ impl Front {
     async fn account(&self, asker: &Asker, routing: Option<&Routing>) -> Result<(String, Option<String>), Unproved> {
         let proved = self.prover.account(&self.upstream, &asker.entrance, asker.peer, &asker.credential).await?;
         let claimed = asker.credential.claimed();
-        let mailbox =
-            claimed.filter(|claimed| asker.entrance.service == Service::Webmail && claimed.contains('@')).map(ToOwned::to_owned);
+        // Whoever comes through webmail has a mailbox's rights, and never the account's, also when no mailbox is named.
+        let of_webmail = asker.entrance.service == Service::Webmail;
+        let mailbox = of_webmail.then(|| claimed.or(proved.user.as_deref()).unwrap_or_default().to_owned());
         let by_domain = || distributed(routing, mailbox.as_deref()?).map(ToOwned::to_owned);
         match proved.user.clone().filter(|user| !user.contains('@')).or_else(by_domain).or(proved.user) {
             Some(user) => Ok((user, mailbox)),
