@@ -16,11 +16,15 @@
 //! They run in the lab's client node: `lab exec client -- lab client imap-dump …`. Documents go to standard output, what a person
 //! may want to know meanwhile to standard error. Exit status: 0 all is well, 1 what was looked for is not so, 2 it could not be done.
 
+mod check;
+mod churn;
+mod compare;
 mod drip;
 mod dump;
 mod error;
 mod imap;
 mod net;
+mod probe;
 mod smtp;
 mod stop;
 
@@ -39,6 +43,16 @@ enum Client {
     SmtpDrip(drip::Drip),
     /// Write down all that a mailbox holds, without changing it.
     ImapDump(dump::DumpMailbox),
+    /// Compare two dumps: the second must equal the first.
+    ImapCompare(compare::Compare),
+    /// Work on a mailbox without ever going away, and say what must be in it at the end.
+    ImapChurn(churn::Churn),
+    /// Check a dump against what the server promised to smtp-drip and imap-churn.
+    ImapCheck(check::Check),
+    /// Sign in and say who answered.
+    ImapWhere(probe::Where),
+    /// Sign in again and again, and say how often that failed and how long it took.
+    LoginProbe(probe::Probe),
 }
 
 /// Runs the client that `words` name.
@@ -54,6 +68,11 @@ pub fn main(words: &[String]) -> i32 {
     let done = match client {
         Client::SmtpDrip(drip) => drip.run(),
         Client::ImapDump(dump) => dump.run(),
+        Client::ImapCompare(compare) => compare.run(),
+        Client::ImapChurn(churn) => churn.run(),
+        Client::ImapCheck(check) => check.run(),
+        Client::ImapWhere(one) => one.run(),
+        Client::LoginProbe(probe) => probe.run(),
     };
     match done {
         Ok(true) => 0,

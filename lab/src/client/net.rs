@@ -83,11 +83,6 @@ impl Wire {
         Ok(Self { stream: BufReader::with_capacity(64 * 1024, stream), host: self.host, peer: self.peer })
     }
 
-    /// Whether the connection is in TLS.
-    pub fn is_secure(&self) -> bool {
-        matches!(self.stream.get_ref(), Stream::Tls(_))
-    }
-
     /// The server's certificate (DER).
     pub fn certificate(&self) -> Option<&[u8]> {
         match self.stream.get_ref() {
