@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// cPanel's command for WHM API 1 as root.
-const WHMAPI1: &str = "/usr/local/cpanel/bin/whmapi1";
+pub const WHMAPI1: &str = "/usr/local/cpanel/bin/whmapi1";
 /// The token by which `serve` calls its own cPanel.
-const OWN_TOKEN: &str = "linked-nodes-local";
+pub const OWN_TOKEN: &str = "linked-nodes-local";
 
 /// The means of the authority. Cheap to clone.
 #[derive(Clone)]

@@ -175,9 +175,8 @@ fn refuse_while_in_use(host: &Host) -> Outcome {
 
 /// Whether serve has ever written its state here.
 fn has_state(host: &Host) -> bool {
-    std::fs::read_dir(host.path(STATE_DIR)).is_ok_and(|mut entries| {
-        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().contains(".sqlite")))
-    })
+    std::fs::read_dir(host.path(STATE_DIR))
+        .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy() == "state.db")))
 }
 
 /// Checks the installation.
