@@ -2,6 +2,7 @@
 //!
 //! The same operations are asked of the parent's own machine and, over the node channel, of a child's.
 
+mod drain;
 mod gate;
 mod passwords;
 mod quiet;
@@ -44,7 +45,7 @@ pub enum HostCall {
         /// Holders that keep theirs.
         holders: Vec<String>,
     },
-    /// Ends the account's IMAP and POP3 sessions and waits until none is left. → the number that was left at first.
+    /// Waits for deliveries that had begun, ends the account's IMAP and POP3 sessions and waits until none is left. → the number that was left at first.
     Quiet {
         /// cPanel user.
         user: String,
@@ -150,6 +151,10 @@ pub async fn perform(store: &Store, call: HostCall) -> Result<Value> {
         }
         HostCall::Quiet { user } => {
             names::user(&user)?;
+            let late = drain::deliveries().await;
+            if late > 0 {
+                tracing::warn!(user, late, "deliveries are still under way; one of them may come twice");
+            }
             quiet::end_sessions(&user).await.map(Value::from)
         }
         HostCall::Flush { domains } => {

@@ -71,8 +71,8 @@ fn killed(lab: &Lab, user: &str, words: &[&str], point: &str, before: &Value) ->
     let wanted = if home == ".local" { Value::Null } else { home.clone() };
     assert_eq!(row["child"], wanted, "{point}: {last:#}");
     let after = lab.imap_dump("parent.lab.test", &address, PASSWORD);
-    same_messages(before, &after);
-    all_delivered(&drip, &after);
+    same_messages(point, before, &after);
+    all_delivered(point, &drip, &after);
     if !wanted.is_null() {
         assert_eq!(lab.message_files("parent", user), 0, "{point}: the parent holds messages");
     }
@@ -146,6 +146,6 @@ pub fn cancelled() {
             assert!(lab.product("parent", &["account", "dedistribute", "wavering"]).status.success());
         }
         let after = lab.imap_dump("parent.lab.test", "info@wavering.test", PASSWORD);
-        same_messages(&before, &after);
+        same_messages(point, &before, &after);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Everything of `before` must be in `after`, unchanged in every respect that a client can see.
-pub fn same_messages(before: &Value, after: &Value) {
+pub fn same_messages(what: &str, before: &Value, after: &Value) {
     let key = |folder: &str, message: &Value| format!("{folder} {}", message["uid"]);
     let now: BTreeMap<String, Value> =
         messages(after).into_iter().map(|(folder, message)| (key(&folder, &message), message)).collect();
@@ -22,7 +22,7 @@ pub fn same_messages(before: &Value, after: &Value) {
         }
     }
     let shown: Vec<_> = wrong.iter().take(5).collect();
-    assert!(wrong.is_empty(), "{} of {} messages are not what they were: {shown:#?}", wrong.len(), old.len());
+    assert!(wrong.is_empty(), "{what}: {} of {} messages are not what they were: {shown:#?}", wrong.len(), old.len());
     for (name, folder) in before["folders"].as_object().expect("folders") {
         assert_eq!(after["folders"][name]["uidvalidity"], folder["uidvalidity"], "UIDVALIDITY of {name}");
     }
@@ -38,8 +38,8 @@ pub fn same_messages(before: &Value, after: &Value) {
 }
 
 /// Every accepted number of a drip is in the dump exactly once; nothing was refused for good.
-pub fn all_delivered(drip: &Value, dump: &Value) {
-    assert_eq!(drip["permanent"].as_array().map(Vec::len), Some(0), "refused for good: {drip}");
+pub fn all_delivered(what: &str, drip: &Value, dump: &Value) {
+    assert_eq!(drip["permanent"].as_array().map(Vec::len), Some(0), "{what}: refused for good: {drip}");
     let prefix = drip["prefix"].as_str().expect("prefix");
     let mut count: BTreeMap<u64, u32> = BTreeMap::new();
     for (_, message) in messages(dump) {
@@ -49,10 +49,14 @@ pub fn all_delivered(drip: &Value, dump: &Value) {
         }
     }
     let sent: Vec<u64> = drip["sent"].as_array().expect("sent").iter().filter_map(Value::as_u64).collect();
-    assert!(!sent.is_empty(), "nothing was sent: {drip}");
+    assert!(!sent.is_empty(), "{what}: nothing was sent: {drip}");
     let lost: Vec<_> = sent.iter().filter(|number| !count.contains_key(number)).collect();
     let doubled: Vec<_> = count.iter().filter(|(_, times)| **times != 1).collect();
-    assert!(lost.is_empty() && doubled.is_empty(), "of {} accepted messages lost: {lost:?}, doubled: {doubled:?}", sent.len());
+    assert!(
+        lost.is_empty() && doubled.is_empty(),
+        "{what}: of {} accepted messages lost: {lost:?}, doubled: {doubled:?}",
+        sent.len()
+    );
 }
 
 /// Waits until no node has mail for the account on its queue.
@@ -118,8 +122,8 @@ fn under_load(lab: &Lab, way: &[&str], served_by: &str, stays_at: &str, seed: &s
     // A client that knows the domain alone is served where the mail is.
     let after = lab.imap_dump("mail.busy.test", "info@busy.test", PASSWORD);
     assert!(after["peer"].as_str().expect("peer").starts_with(served_by), "mail.busy.test is served by {}", after["peer"]);
-    same_messages(&before, &after);
-    all_delivered(&drip, &after);
+    same_messages(way[1], &before, &after);
+    all_delivered(way[1], &drip, &after);
     checked(lab, &churn, &drip, &after);
     assert_eq!(churn["login_failures"], 0, "{churn}");
     // One that still uses the old address is proxied to the same mailbox.
