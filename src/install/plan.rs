@@ -1,4 +1,6 @@
 //! What an installation consists of: a pure function from what the machine is to a list of items.
+//!
+//! Nothing is registered with AppConfig: that permits a page in WHM, and there is no page yet.
 
 use super::layout::{
     COMMAND, CPANEL, LAUNCHER_TEXT, LIB_DIR, MANAGE_HOOKS, PRODUCT_DIR, PROGRAM, REDIRECT, RUN_DIR, STATE_DIR, UNIT_DIR, UNITS,
