@@ -238,7 +238,7 @@ pub struct Head {
     pub slot: Slot,
     /// Bytes that follow.
     pub size: u64,
-    /// Last change, in nanoseconds since 1970; 0 for a control file that changed so lately that it must be copied again.
+    /// Last change, in nanoseconds since 1970; [`UNSETTLED_NS`](super::UNSETTLED_NS) for a control file that changed so lately that it must be copied again.
     pub mtime_ns: i64,
 }
 
