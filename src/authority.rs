@@ -77,7 +77,7 @@ async fn whmapi1(function: &str, arguments: &[&str]) -> Result<Value> {
     words.extend(arguments);
     let output = crate::host::run(WHMAPI1, &words, None).await?;
     let mut envelope: Value = serde_json::from_str(&output).context(format!("understanding whmapi1 {function}"))?;
-    if envelope["metadata"]["result"] == Value::from(1) {
+    if envelope["metadata"]["result"] == 1 {
         return Ok(envelope["data"].take());
     }
     let reason = envelope["metadata"]["reason"].as_str().unwrap_or("no reason given");

@@ -1,6 +1,6 @@
 //! Moves: an account's mail goes from one node to another while it is in use.
 //!
-//! A move is a row in the store and a log of its steps. [`Engine::drive`] takes it from wherever it was left, by a crash or otherwise,
+//! A move is a row in the store and a log of its steps. The engine takes it from wherever it was left, by a crash or otherwise,
 //! to one of two ends: *done* (the mail is on the target) or *undone* (all is as it was). What each step does, and what takes it back:
 //!
 //! | step | does | taken back by |

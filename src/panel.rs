@@ -140,7 +140,7 @@ impl Panel {
         let owned: Params = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let mut envelope = self.whm_envelope(function, &owned).await?;
         let result = &envelope["metadata"]["result"];
-        if result == &Value::from(1) || result == &Value::from("1") {
+        if number(result) == Some(1) {
             return Ok(envelope["data"].take());
         }
         let reason = envelope["metadata"]["reason"].as_str().unwrap_or("no reason given").to_owned();
@@ -175,7 +175,7 @@ impl Panel {
     pub async fn uapi(&self, user: &str, module: &str, function: &str, params: &[(&str, &str)]) -> Result<Value> {
         let owned: Params = params.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let mut flat = self.uapi_result(user, module, function, &owned).await?;
-        if flat["status"] == Value::from(1) || flat["status"] == Value::from("1") {
+        if number(&flat["status"]) == Some(1) {
             return Ok(flat["data"].take());
         }
         let reasons: Vec<&str> = flat["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -226,8 +226,8 @@ fn untrusted(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
 
 /// A whole number that cPanel may give as a number or as text.
 pub fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok())).or_else(|| {
-        let float = value.as_f64().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()))?;
-        (float >= 0.0).then(|| float as u64)
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok()).or_else(|| {
+        let float: f64 = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+        (float >= 0.0).then_some(float as u64)
     })
 }

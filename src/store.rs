@@ -90,7 +90,7 @@ impl Store {
     fn write<T>(&self, what: &str, routing: bool, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         let mut connection = self.lock();
         let mut version = None;
-        let mut run = || -> rusqlite::Result<T> {
+        let run = || -> rusqlite::Result<T> {
             let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
             let result = work(&transaction)?;
             if routing {

@@ -52,43 +52,112 @@ pub enum AdminCall {
     /// → [`Status`].
     Status,
     /// Links a child. → `null`.
-    NodeLink { alias: String, hostname: String, username: String, token: String, skip_tls_verification: bool },
+    NodeLink {
+        /// Friendly name of the child.
+        alias: String,
+        /// Hostname of the child.
+        hostname: String,
+        /// User of the token.
+        username: String,
+        /// Root-level WHM API token of the child.
+        token: String,
+        /// Accept the certificate it shows now, and no other, instead of one the system trusts.
+        skip_tls_verification: bool,
+    },
     /// → `Vec<`[`NodeView`]`>`.
     NodeList,
     /// → [`NodeView`].
-    NodeShow { alias: String },
+    NodeShow {
+        /// Friendly name of the child.
+        alias: String,
+    },
     /// Asks the child now. → [`NodeView`].
-    NodeStatus { alias: String },
+    NodeStatus {
+        /// Friendly name of the child.
+        alias: String,
+    },
     /// Changes a link. → `null`.
     NodeUpdate {
+        /// Friendly name of the child.
         alias: String,
+        /// Hostname of the child.
         hostname: Option<String>,
+        /// User of the token.
         username: Option<String>,
+        /// Root-level WHM API token of the child.
         token: Option<String>,
+        /// Accept the certificate it shows now, and no other, instead of one the system trusts.
         skip_tls_verification: Option<bool>,
     },
     /// Ends a link. → [`NodeView`] as it was.
-    NodeUnlink { alias: String, token_fate: TokenFate },
+    NodeUnlink {
+        /// Friendly name of the child.
+        alias: String,
+        /// What becomes of the token.
+        token_fate: TokenFate,
+    },
     /// → `Vec<`[`AccountView`]`>`: every account of this server.
     AccountList,
     /// What a move would do. → [`PlanView`].
-    AccountPlan { user: String, to: Destination },
+    AccountPlan {
+        /// cPanel user.
+        user: String,
+        /// Where the mail goes.
+        to: Destination,
+    },
     /// Starts a move. → [`MoveView`].
-    AccountMove { user: String, to: Destination },
+    AccountMove {
+        /// cPanel user.
+        user: String,
+        /// Where the mail goes.
+        to: Destination,
+    },
     /// → `Vec<`[`MoveView`]`>`, newest first.
     MoveList,
     /// → [`MoveView`].
-    MoveShow { id: i64 },
+    MoveShow {
+        /// Number of the move.
+        id: i64,
+    },
     /// Events are [`MoveView`]s as the move goes on. → the last [`MoveView`].
-    MoveWatch { id: i64 },
+    MoveWatch {
+        /// Number of the move.
+        id: i64,
+    },
     /// Undoes a move that has not switched yet. → [`MoveView`].
-    MoveCancel { id: i64 },
+    MoveCancel {
+        /// Number of the move.
+        id: i64,
+    },
     /// A WHM API 1 call as root, with the product's verdicts applied. → the version 1 envelope.
-    Whm { function: String, params: Params },
+    Whm {
+        /// Name of the function.
+        function: String,
+        /// Its arguments.
+        params: Params,
+    },
     /// A UAPI call for an account, with the product's verdicts applied. → the flat UAPI result.
-    Uapi { user: String, module: String, function: String, params: Params },
+    Uapi {
+        /// cPanel user.
+        user: String,
+        /// Name of the module.
+        module: String,
+        /// Name of the function.
+        function: String,
+        /// Its arguments.
+        params: Params,
+    },
     /// A standard hook's event. → [`HookAnswer`].
-    Hook { category: String, event: String, stage: String, data: Value },
+    Hook {
+        /// As `manage_hooks` names it.
+        category: String,
+        /// As `manage_hooks` names it.
+        event: String,
+        /// `pre` or `post`.
+        stage: String,
+        /// The event's data, without passwords.
+        data: Value,
+    },
 }
 
 /// A request on the shim socket. The shim has proved the caller before it asks.
@@ -96,14 +165,42 @@ pub enum AdminCall {
 #[serde(tag = "call", rename_all = "snake_case")]
 pub enum ShimCall {
     /// Answers when the routing differs from version `have`, or after at most 30 s. → [`Routing`].
-    Routing { have: u64 },
+    Routing {
+        /// The version the shim has; 0 for none.
+        have: u64,
+    },
     /// A WHM API 1 call of a root-level caller that is the product's to answer. → the version 1 envelope.
-    Whm { caller: String, function: String, params: Params },
+    Whm {
+        /// The user, as proved.
+        caller: String,
+        /// Name of the function.
+        function: String,
+        /// Its arguments.
+        params: Params,
+    },
     /// A UAPI call for a distributed account. `mailbox` names the webmail caller. → the flat UAPI result.
-    Uapi { user: String, mailbox: Option<String>, module: String, function: String, params: Params },
+    Uapi {
+        /// cPanel user.
+        user: String,
+        /// The mailbox of a webmail caller.
+        mailbox: Option<String>,
+        /// Name of the module.
+        module: String,
+        /// Name of the function.
+        function: String,
+        /// Its arguments.
+        params: Params,
+    },
     /// The connection becomes a node channel: `serve` answers [`Answer::Ok`] and then speaks
     /// [`crate::agent`] on it. `token_digest` is [`token_digest`] of the token that the caller proved to be root-level with.
-    Agent { username: String, token_digest: String, peer: std::net::IpAddr },
+    Agent {
+        /// User of the token.
+        username: String,
+        /// See [`token_digest`].
+        token_digest: String,
+        /// Where the connection came from.
+        peer: std::net::IpAddr,
+    },
 }
 
 /// One line of an answer.

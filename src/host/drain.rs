@@ -16,7 +16,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 pub async fn deliveries() -> usize {
     let deadline = Instant::now() + LONGEST;
     let begun = exim_deliveries();
-    while begun.iter().any(|process| is_running(process)) && Instant::now() < deadline {
+    while begun.iter().any(is_running) && Instant::now() < deadline {
         tokio::time::sleep(GLANCE).await;
     }
     let busy = busy_lmtp().await;
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn what_delivers() {
-        for line in ["/usr/sbin/exim4\0-Mc\01vN2-0001\0", "exim\0-Rff\0@a.test\0", "/usr/sbin/exim\0-q\0"] {
+        for line in ["/usr/sbin/exim4\0-Mc\0xvN2-0001\0", "exim\0-Rff\0@a.test\0", "/usr/sbin/exim\0-q\0"] {
             assert!(delivers(line.as_bytes()), "{line:?}");
         }
         for line in ["/usr/sbin/exim4\0-bd\0-q1m\0", "exim\0-bdf\0-q1m\0", "/usr/sbin/exim4\0-bp\0", "sh\0-q\0", ""] {

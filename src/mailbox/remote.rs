@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 /// How many folders are asked for in one request.
 const FOLDERS: usize = 1000;
 
-/// The mail of an account on the node at the other end of a stream, which runs [`serve`](super::serve) on it.
+/// The mail of an account on the node at the other end of a stream, which runs [`serve`](fn@super::serve) on it.
 pub struct Remote<S> {
     user: String,
     framed: Framed<S>,

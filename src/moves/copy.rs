@@ -157,8 +157,14 @@ pub async fn last_pass(job: &Job, session: &mut Session, deadline: Instant) -> R
 
 /// Compares every message of both sides.
 pub async fn verify(job: &Job, session: &mut Session, deadline: Instant) -> Result<String> {
-    let verdict =
-        session.work(job, Some(deadline), |desk| mailbox::verify(desk.source, desk.target, desk.state, desk.progress)).await?;
+    let verdict = session
+        .work(job, Some(deadline), |desk| {
+            let verdict = mailbox::verify(desk.source, desk.target, desk.state, desk.progress)?;
+            // What was compared is still what the fence protects.
+            desk.source.fence(true)?;
+            Ok(verdict)
+        })
+        .await?;
     match verdict {
         Verdict::Perfect(equal) => {
             job.authority.store.set_verified(job.moving.id, equal.messages)?;

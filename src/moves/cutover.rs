@@ -56,7 +56,7 @@ pub async fn unroute(end: &End, user: Option<&str>, domains: &[String]) -> Resul
 }
 
 /// The name under which a move keeps a gate closed.
-pub fn holder(job: &Job) -> Result<String> {
+pub(super) fn holder(job: &Job) -> Result<String> {
     Ok(format!("{}/{}", job.authority.store.node_id()?, job.moving.id))
 }
 
@@ -66,7 +66,7 @@ async fn gate(job: &Job, closed: bool) -> Result<()> {
 }
 
 /// Holds, copies the rest, verifies, and switches. On failure before the switch the caller gives up the hold.
-pub async fn hold_and_switch(job: &mut Job, session: &mut Session) -> Result<()> {
+pub(super) async fn hold_and_switch(job: &mut Job, session: &mut Session) -> Result<()> {
     let domains = job.outputs.domains.clone();
     let stamp_call = || HostCall::Stamp { user: job.user().into(), domains: domains.clone() };
     let stamp: String = job.source.host(stamp_call()).await?;
@@ -111,7 +111,7 @@ pub async fn hold_and_switch(job: &mut Job, session: &mut Session) -> Result<()>
 }
 
 /// Gives up a hold: the source serves again by itself. Insists until the source does; mail that waited comes back by the detour.
-pub async fn release(job: &mut Job, why: &str) -> Result<()> {
+pub(super) async fn release(job: &mut Job, why: &str) -> Result<()> {
     job.moving.state = MoveState::Seeding;
     job.moving.step = "hold".into();
     job.record(format!("hold: given up: {why}"))?;
@@ -151,7 +151,7 @@ pub async fn release(job: &mut Job, why: &str) -> Result<()> {
 }
 
 /// After the switch: everything follows the truth. Goes on until it does.
-pub async fn finish(job: &mut Job) -> Result<()> {
+pub(super) async fn finish(job: &mut Job) -> Result<()> {
     finish_with(job, &mut Session::default()).await
 }
 

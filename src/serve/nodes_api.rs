@@ -140,7 +140,7 @@ fn without_alias(params: &Params) -> Params {
 }
 
 fn succeeded(envelope: &Value) -> bool {
-    envelope["metadata"]["result"] == Value::from(1)
+    envelope["metadata"]["result"] == 1
 }
 
 fn say(envelope: &mut Value, kind: &str, text: String) {

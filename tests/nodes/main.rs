@@ -1,5 +1,13 @@
 //! Tests that drive the real binary in real nodes: one lab for the run, up before the first test, down and looked over after the last.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "what goes wrong here fails the test, and is printed"
+)]
+
 mod api;
 mod arrival;
 mod crash;

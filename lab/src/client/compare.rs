@@ -91,7 +91,8 @@ impl Compare {
         let mut report = Report::default();
         for name in a.subscriptions.symmetric_difference(&b.subscriptions) {
             let extra = b.subscriptions.contains(name);
-            if !begins(name, &self.ignore_folder) && !(extra && begins(name, &self.allow_extra_folder)) {
+            let allowed = begins(name, &self.ignore_folder) || (extra && begins(name, &self.allow_extra_folder));
+            if !allowed {
                 report.differ(name, "subscription", if extra { "only in B" } else { "missing in B" }.into());
             }
         }
