@@ -2,7 +2,7 @@
 # The main job before your eyes: three nodes, the product installed and linked, an account's mail moved while it is in use.
 # Safe to run again. `make lab-down` removes every trace.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 MESSAGES=${MESSAGES:-3000}
 PASSWORD='Xk7!pQz93-wVbR2m'
@@ -59,7 +59,7 @@ for node in parent mail1 mail2; do
 		sleep 0.1
 	done
 	quiet on "$node" linked-nodes status
-	say "  $node: $(on "$node" linked-nodes doctor 2>/dev/null | grep -c ' ok ') checks of “linked-nodes doctor” are ok"
+	say "  $node: $(on "$node" linked-nodes doctor 2>/dev/null | grep -c ' ok ') checks of linked-nodes doctor are ok"
 done
 
 step 'Linking mail1 and mail2 to the parent'
@@ -102,7 +102,7 @@ on parent linked-nodes account distribute "$user" mail1
 moved=$?
 on client touch /root/stop
 wait "$drip" "$churn"
-[ "$moved" = 0 ] || fail 'The move did not end well; see “linked-nodes move list”.'
+[ "$moved" = 0 ] || fail 'The move did not end well; see: linked-nodes move list.'
 
 step "Reading the mailbox as a client that only knows mail.$domain"
 # Resolvers may keep the former address for the record's time to live; the lab's is told to forget it now.
