@@ -32,17 +32,15 @@ type Reply = (u16, String);
 impl Session {
     /// Connects, greets, and goes over to TLS when the server offers it.
     pub fn connect(host: &str, port: u16, patience: Duration) -> std::result::Result<Self, Delivery> {
-        let mut session =
-            Self { wire: Wire::connect(host, port, patience).map_err(Delivery::NotSent)?, name: format!("client of {host}") };
-        session.name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let mut session = Self { wire: Wire::connect(host, port, patience).map_err(Delivery::NotSent)?, name };
         session.reply_of(220)?;
-        let mut offers = session.greet()?;
+        let offers = session.greet()?;
         if offers.iter().any(|offer| offer.eq_ignore_ascii_case("STARTTLS")) {
             session.command("STARTTLS", 220)?;
             session.wire = session.wire.secure().map_err(Delivery::NotSent)?;
-            offers = session.greet()?;
+            session.greet()?;
         }
-        drop(offers);
         Ok(session)
     }
 
