@@ -126,6 +126,8 @@ pub struct Occupancy {
     pub user_exists: bool,
     /// How far the account is, if it came from the parent.
     pub served: Option<ServedState>,
+    /// The domains it came with.
+    pub served_domains: Vec<String>,
     /// Domains that belong to another user here.
     pub foreign_domains: Vec<String>,
 }
@@ -211,9 +213,11 @@ fn occupancy(store: &Store, user: &str, domains: &[String]) -> Result<Value> {
     names::user(user)?;
     let owners = user_domains()?;
     let foreign = domains.iter().filter(|domain| owners.get(*domain).is_some_and(|owner| owner != user));
+    let served = store.served(user)?;
     let found = Occupancy {
         user_exists: read_optional("/etc/passwd")?.lines().any(|line| line.split(':').next() == Some(user)),
-        served: store.served(user)?.map(|served| served.state),
+        served_domains: served.as_ref().map(|served| served.domains.clone()).unwrap_or_default(),
+        served: served.map(|served| served.state),
         foreign_domains: foreign.cloned().collect(),
     };
     serde_json::to_value(found).context("describing an account")

@@ -46,6 +46,9 @@ pub async fn unroute(end: &End, user: Option<&str>, domains: &[String]) -> Resul
     if let Some(user) = user {
         end.panel().whm("unset_all_service_proxy_backends", &[("username", user)]).await?;
     }
+    if domains.is_empty() {
+        return Ok(());
+    }
     let keys: Vec<(String, &String)> = domains
         .iter()
         .enumerate()
@@ -197,6 +200,8 @@ async fn open(job: &mut Job) -> Result<String> {
         job.authority.store.set_pause(job.moving.id, pause)?;
         job.outputs.holding = false;
     }
+    // Known before the child says so: an account that is removed later must go from there too.
+    job.authority.store.set_retained(&user, job.child().name(), !job.forward())?;
     let state = Some(if job.forward() { ServedState::Served } else { ServedState::Retained });
     job.child().host::<Value>(HostCall::Serve { user, domains: domains.clone(), state }).await?;
     job.source.host::<Value>(HostCall::Flush { domains }).await?;

@@ -64,6 +64,9 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
         let found: Occupancy = child.host(HostCall::Occupancy { user: user.into(), domains: domains.to_vec() }).await?;
         facts.target.foreign_user = found.user_exists && found.served.is_none();
         facts.target.foreign_domains = found.foreign_domains;
+        if found.user_exists && found.served.is_some() && found.served_domains != domains {
+            facts.target.leftovers.push("an account of that name from an earlier move, with another domain".into());
+        }
         if found.served == Some(ServedState::Served) {
             facts.target.leftovers.push("the child believes that it serves this account".into());
         }

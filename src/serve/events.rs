@@ -1,10 +1,10 @@
 //! What standard hooks tell, and what they are told.
 
 use super::Serve;
-use crate::error::{Code, Result};
-use crate::host::HostCall;
+use crate::error::Result;
+use crate::host::{HostCall, Occupancy};
 use crate::moves::end::End;
-use crate::wire::{Destination, Distributed, HookAnswer};
+use crate::wire::{Destination, HookAnswer};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -65,40 +65,58 @@ fn removing(serve: &Serve, data: &Value) -> Result<HookAnswer> {
 
 fn removed(serve: &Serve, data: &Value) -> Result<HookAnswer> {
     let user = user_of(data).to_owned();
-    let Some(at) = serve.authority.store.distributed()?.remove(&user) else {
+    let store = &serve.authority.store;
+    let at = store.distributed()?.remove(&user);
+    let mut halves: Vec<String> = store.retained(&user)?;
+    halves.extend(at.iter().map(|at| at.alias.clone()));
+    if halves.is_empty() {
         return Ok(go("the account was on this server alone"));
-    };
-    let child = End::of(&serve.authority, &at.alias)?;
-    serve.authority.store.forget_account(&user)?;
-    let (serve, message) = (serve.clone(), format!("the half of {user} on {} goes too", at.alias));
+    }
+    let ends = halves.iter().map(|alias| End::of(&serve.authority, alias)).collect::<Result<Vec<_>>>()?;
+    // Remembered as retained until the child's half is gone, so that it is never taken for another account of that name.
+    for alias in &halves {
+        store.set_retained(&user, alias, true)?;
+    }
+    store.forget_account(&user)?;
+    let domains = at.map(|at| at.domains).unwrap_or_default();
+    let (serve, message) = (serve.clone(), format!("the half of {user} on {} goes too", halves.join(", ")));
     tokio::spawn(async move {
-        let mut wait = Duration::from_secs(1);
-        for _ in 0..REMOVAL_TRIES {
-            match remove_half(&serve, &child, &user, &at).await {
-                Ok(()) => return tracing::info!(user, alias = at.alias, "the child's half of a removed account is gone"),
-                Err(error) => {
-                    tracing::warn!(?error, user, alias = at.alias, "the child's half of a removed account is still there")
-                }
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(Duration::from_secs(300));
+        if let Err(error) = crate::moves::cutover::unroute(&End::Here(serve.authority.clone()), None, &domains).await {
+            tracing::warn!(?error, user, "the routes of a removed account are still there");
         }
-        tracing::error!(user, alias = at.alias, "remove the account on the child by hand: removeacct username={user}");
+        for child in ends {
+            remove_until_gone(&serve, &child, &user).await;
+        }
     });
     Ok(go(message))
 }
 
-async fn remove_half(serve: &Serve, child: &End, user: &str, at: &Distributed) -> Result<()> {
-    let own = End::Here(serve.authority.clone());
-    crate::moves::cutover::unroute(&own, None, &at.domains).await?;
-    let call = HostCall::Occupancy { user: user.to_owned(), domains: at.domains.clone() };
-    let there: crate::host::Occupancy = child.host(call).await?;
-    if there.user_exists && there.served.is_some() {
-        match child.panel().whm("removeacct", &[("username", user), ("user", user)]).await {
-            Err(error) if error.code != Code::Answered => return Err(error),
-            result => drop(result?),
+async fn remove_until_gone(serve: &Serve, child: &End, user: &str) {
+    let mut wait = Duration::from_secs(1);
+    for _ in 0..REMOVAL_TRIES {
+        let removed = remove_half(child, user).await;
+        match removed.and_then(|()| serve.authority.store.set_retained(user, child.name(), false)) {
+            Ok(()) => return tracing::info!(user, alias = child.name(), "the child's half of a removed account is gone"),
+            Err(error) => {
+                tracing::warn!(?error, user, alias = child.name(), "the child's half of a removed account is still there")
+            }
         }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(Duration::from_secs(300));
     }
-    let gone = HostCall::Serve { user: user.to_owned(), domains: at.domains.clone(), state: None };
-    child.host::<Value>(gone).await.map(drop)
+    tracing::error!(user, alias = child.name(), "remove the account on the child by hand: whmapi1 removeacct username={user}");
+}
+
+/// Removes the account on the child, if it is one of ours there.
+async fn remove_half(child: &End, user: &str) -> Result<()> {
+    let call = HostCall::Occupancy { user: user.to_owned(), domains: Vec::new() };
+    let there: Occupancy = child.host(call).await?;
+    if there.served.is_none() {
+        return Ok(());
+    }
+    if there.user_exists {
+        child.panel().whm("removeacct", &[("username", user), ("user", user)]).await?;
+    }
+    crate::moves::cutover::unroute(child, None, &there.served_domains).await?;
+    child.host::<Value>(HostCall::Serve { user: user.to_owned(), domains: Vec::new(), state: None }).await.map(drop)
 }

@@ -189,7 +189,11 @@ impl Store {
     /// [`Code::Conflict`] while accounts or moves use it.
     pub fn remove_node(&self, alias: &str) -> Result<()> {
         self.in_use(alias)?;
-        self.write("removing the link", true, |c| c.execute("DELETE FROM nodes WHERE alias = ?1", [alias]).map(drop))
+        self.write("removing the link", true, |c| {
+            // The child forgets its parent's accounts too; what it kept is its own from here on.
+            c.execute("DELETE FROM retained WHERE alias = ?1", [alias])?;
+            c.execute("DELETE FROM nodes WHERE alias = ?1", [alias]).map(drop)
+        })
     }
 
     /// Complains when a link is in use, naming by whom.
@@ -258,6 +262,31 @@ impl Store {
     /// When the store cannot be written.
     pub fn forget_account(&self, user: &str) -> Result<()> {
         self.write("forgetting an account", true, |c| c.execute("DELETE FROM accounts WHERE user = ?1", [user]).map(drop))
+    }
+
+    /// Children that keep an account and its data after the mail came back from them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn retained(&self, user: &str) -> Result<Vec<String>> {
+        self.read("reading where an account is retained", |c| {
+            c.prepare_cached("SELECT alias FROM retained WHERE user = ?1 ORDER BY alias")?
+                .query_map([user], |row| row.get(0))?
+                .collect()
+        })
+    }
+
+    /// Records that a child keeps an account, or no longer does.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_retained(&self, user: &str, alias: &str, retained: bool) -> Result<()> {
+        let statement = if retained {
+            "INSERT OR IGNORE INTO retained VALUES (?1, ?2)"
+        } else {
+            "DELETE FROM retained WHERE user = ?1 AND alias = ?2"
+        };
+        self.write("recording where an account is retained", false, |c| c.execute(statement, [user, alias]).map(drop))
     }
 
     /// This server's parent, when it is a child.

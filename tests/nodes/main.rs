@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     for (name, test) in [
         ("account_created_on_the_child_gets_its_first_message_there", arrival::created_on_the_child as fn()),
+        ("removing_an_account_removes_both_halves", arrival::removed_from_both),
         ("mail_functions_on_the_parent_act_on_the_child", api::mail_functions_act_on_the_child),
         ("node_fields_in_account_lists", api::node_fields),
         ("server_nodes_functions", api::server_nodes_functions),
