@@ -112,7 +112,7 @@ for _ in $(seq 300); do
 	sleep 0.2
 done
 client imap-dump --host "mail.$domain" --user "info@$domain" --password "$PASSWORD" >"$LOG/after.json" || fail
-say "  mail.$domain is $("$LAB" resolve "mail.$domain" | tail -n 1), served by $(member peer <"$LOG/after.json")"
+say "  mail.$domain is $("$LAB" resolve "mail.$domain" | grep -oE '10[.][0-9.]+' | tail -n 1); the mailbox is served by $(member peer <"$LOG/after.json")"
 for file in after churn drip; do quiet "$LAB" push client "$LOG/$file.json" "/root/$file.json"; done
 client imap-check --model /root/churn.json --dump /root/after.json --smtp /root/drip.json >"$LOG/check" 2>&1 || {
 	cat "$LOG/check" >&2
