@@ -126,7 +126,10 @@ async fn answer(store: &Store, opener: &Opener, call: AgentCall) -> Result<Value
                 Some(parent) if parent.id != parent_id => {
                     return Err(Error::new(Code::Denied, format!("This server's parent is “{}”.", parent.hostname)));
                 }
-                Some(_) => store.clear_parent()?,
+                Some(_) => {
+                    store.clear_parent()?;
+                    host::restore_gates(store).await?;
+                }
                 None => {}
             }
             Ok(Value::Null)

@@ -16,8 +16,6 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-pub use gate::apply as apply_gates;
-
 /// One operation on a machine.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
@@ -38,6 +36,8 @@ pub enum HostCall {
         /// Addresses kept waiting.
         peers: Vec<IpAddr>,
     },
+    /// The addresses of this machine's interfaces. → list.
+    Addresses,
     /// Opens every gate of one parent but these: what ended moves left closed.
     KeepGates {
         /// The parent's identity.
@@ -142,14 +142,12 @@ pub async fn perform(store: &Store, call: HostCall) -> Result<Value> {
         HostCall::Occupancy { user, domains } => occupancy(store, &user, &domains),
         HostCall::Gate { holder, peers } => {
             store.set_gate(&holder, &peers)?;
-            gate::apply(&store.closed_gates()?).await?;
-            Ok(Value::Null)
+            restore_gates(store).await.map(|()| Value::Null)
         }
+        HostCall::Addresses => addresses().await.map(|all| serde_json::json!(all)),
         HostCall::KeepGates { of, holders } => {
-            if store.keep_gates(&of, &holders)? > 0 {
-                gate::apply(&store.closed_gates()?).await?;
-            }
-            Ok(Value::Null)
+            store.keep_gates(&of, &holders)?;
+            restore_gates(store).await.map(|()| Value::Null)
         }
         HostCall::Quiet { user } => {
             names::user(&user)?;
@@ -197,6 +195,15 @@ pub async fn perform(store: &Store, call: HostCall) -> Result<Value> {
     }
 }
 
+/// Puts in force what the store says of the gates.
+///
+/// # Errors
+/// When the store cannot be read or nftables refuses.
+pub async fn restore_gates(store: &Store) -> Result<()> {
+    let _one_at_a_time = store.gates.lock().await;
+    gate::apply(&store.closed_gates()?).await
+}
+
 fn facts(store: &Store) -> Result<Value> {
     let disk = rustix::fs::statvfs("/home").context("looking at the file system of /home")?;
     let facts = HostFacts {
@@ -207,6 +214,16 @@ fn facts(store: &Store) -> Result<Value> {
         children: store.nodes()?.len(),
     };
     serde_json::to_value(facts).context("describing this machine")
+}
+
+/// Addresses that connections of this machine may come from, as iproute2 lists them.
+async fn addresses() -> Result<Vec<IpAddr>> {
+    let listing = run("ip", &["-o", "addr", "show", "scope", "global"], None).await?;
+    Ok(listing
+        .lines()
+        .filter_map(|line| line.split_whitespace().skip_while(|word| !word.starts_with("inet")).nth(1))
+        .filter_map(|address| address.split('/').next()?.parse().ok())
+        .collect())
 }
 
 fn occupancy(store: &Store, user: &str, domains: &[String]) -> Result<Value> {

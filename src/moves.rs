@@ -75,6 +75,9 @@ struct Outputs {
     /// Whether the hold may have begun and must be given up before anything else.
     #[serde(default)]
     holding: bool,
+    /// Whether the target's gate may be closed by this move.
+    #[serde(default)]
+    gated: bool,
     /// When the hold began, Unix milliseconds.
     #[serde(default)]
     held_at: Option<i64>,
@@ -100,6 +103,15 @@ impl Job {
     /// Whether the mail goes to a child.
     fn forward(&self) -> bool {
         self.moving.target != LOCAL
+    }
+
+    /// Takes up what was changed about the link since: a token, a hostname.
+    fn refresh(&mut self) {
+        if let (Ok(source), Ok(target)) =
+            (End::of(&self.authority, &self.moving.origin), End::of(&self.authority, &self.moving.target))
+        {
+            (self.source, self.target) = (source, target);
+        }
     }
 
     fn user(&self) -> &str {
@@ -191,6 +203,7 @@ impl Engine {
             target_was_empty: false,
             announced: BTreeMap::new(),
             holding: false,
+            gated: false,
             held_at: None,
         };
         let new = NewMove {
@@ -277,6 +290,8 @@ impl Engine {
         patiently(job, prepare::Step::ALL).await?;
         let mut session = Session::default();
         for hold in 1..=HOLDS {
+            // A gate that did not open when the last hold was given up keeps out the mail of others too.
+            cutover::open_gate(job).await?;
             job.enter(MoveState::Seeding, "seed")?;
             let seeded = copy::seed(job, &mut session).await?;
             job.leave(&seeded)?;

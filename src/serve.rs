@@ -59,9 +59,9 @@ struct Serve {
 /// # Errors
 /// When the state cannot be opened or a socket cannot be made.
 pub async fn run(settings: Settings) -> Result<()> {
+    // A gate that was closed before a reboot is closed again before anything else, cPanel's API included.
+    crate::host::restore_gates(&crate::store::Store::open(&settings.state_dir)?).await?;
     let authority = Authority::open(&settings.state_dir).await?;
-    // A gate that was closed before a reboot is closed again before anything else.
-    crate::host::apply_gates(&authority.store.closed_gates()?).await?;
     let engine = Engine::new(authority.clone());
     let serve = Serve { authority, engine };
 
@@ -70,6 +70,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     certificates::copy(&settings.tls_dir)?;
     write_role(&serve.authority)?;
     serve.engine.resume_all()?;
+    events::resume_removals(&serve)?;
     tracing::info!(hostname = serve.authority.hostname, "serving");
 
     let tasks = [

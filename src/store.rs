@@ -51,6 +51,8 @@ CREATE INDEX IF NOT EXISTS move_log_by_move ON move_log (move_id);
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
     changed: watch::Sender<u64>,
+    /// Held while the gates are read and put in force, so that an older reading never comes last.
+    pub(crate) gates: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Store {
@@ -77,7 +79,7 @@ impl Store {
         set_up().context(format!("preparing {}", file.display()))?;
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).context("closing the state file to others")?;
-        let store = Self { connection: Arc::new(Mutex::new(connection)), changed: watch::Sender::new(1) };
+        let store = Self { connection: Arc::new(Mutex::new(connection)), changed: watch::Sender::new(1), gates: Arc::default() };
         store.changed.send_replace(store.routing_version()?);
         Ok(store)
     }

@@ -64,8 +64,24 @@ pub(super) fn holder(job: &Job) -> Result<String> {
 }
 
 async fn gate(job: &Job, closed: bool) -> Result<()> {
-    let peers: Vec<IpAddr> = if closed { job.source.addresses().await? } else { Vec::new() };
+    let mut peers: Vec<IpAddr> = Vec::new();
+    if closed {
+        // Exim may send from any address of its machine, not only from the one its name leads to.
+        peers = job.source.addresses().await?;
+        peers.extend(job.source.host::<Vec<IpAddr>>(HostCall::Addresses).await?);
+        peers.sort_unstable();
+        peers.dedup();
+    }
     job.target.host::<Value>(HostCall::Gate { holder: holder(job)?, peers }).await.map(drop)
+}
+
+/// Opens the gate if this move may have closed it.
+pub(super) async fn open_gate(job: &mut Job) -> Result<()> {
+    if job.outputs.gated {
+        gate(job, false).await?;
+        job.outputs.gated = false;
+    }
+    Ok(())
 }
 
 /// Holds, copies the rest, verifies, and switches. On failure before the switch the caller gives up the hold.
@@ -77,6 +93,7 @@ pub(super) async fn hold_and_switch(job: &mut Job, session: &mut Session) -> Res
     prepare::configure(job).await?;
 
     job.outputs.holding = true;
+    job.outputs.gated = true;
     job.outputs.held_at = Some(now_ms());
     let deadline = Instant::now() + HOLD_DEADLINE;
     job.enter(MoveState::Holding, "hold")?;
@@ -122,6 +139,7 @@ pub(super) async fn release(job: &mut Job, why: &str) -> Result<()> {
     let (user, domains) = (job.user().to_owned(), job.outputs.domains.clone());
     let mut wait = Duration::from_millis(500);
     loop {
+        job.refresh();
         let attempt = async {
             unroute(&job.source, Some(&user), &domains).await?;
             let mut side = job.source.side(&user).await?;
@@ -140,7 +158,7 @@ pub(super) async fn release(job: &mut Job, why: &str) -> Result<()> {
         }
     }
     for _ in 0..GATE_TRIES {
-        match gate(job, false).await {
+        match open_gate(job).await {
             Ok(()) => break,
             Err(error) => {
                 job.record(format!("hold: the gate does not open: {}", error.one_line()))?;
@@ -163,6 +181,7 @@ async fn finish_with(job: &mut Job, session: &mut Session) -> Result<()> {
         let state = if matches!(step, "open" | "publish") { MoveState::Switched } else { MoveState::Cleaning };
         let mut wait = Duration::from_millis(250);
         loop {
+            job.refresh();
             job.enter(state, step)?;
             let result = match step {
                 "open" => open(job).await,
@@ -194,7 +213,7 @@ async fn open(job: &mut Job) -> Result<String> {
     // A restart may come here with the source's route in doubt; setting it again changes nothing.
     route(&job.source, &job.target, &user, &domains).await?;
     unroute(&job.target, Some(&user), &domains).await?;
-    gate(job, false).await?;
+    open_gate(job).await?;
     let pause = copy::since(job.outputs.held_at);
     if job.outputs.holding {
         job.authority.store.set_pause(job.moving.id, pause)?;

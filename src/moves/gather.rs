@@ -4,7 +4,7 @@ use super::end::End;
 use crate::authority::Authority;
 use crate::error::{Code, Error, Result};
 use crate::host::{self, HostCall, HostFacts, Occupancy};
-use crate::mailbox::{self, Leftovers, Oddity, Usage};
+use crate::mailbox::{self, Leftovers, Oddity, Usage, Why};
 use crate::moves::configuration::is_pipe;
 use crate::panel;
 use crate::rules::dns;
@@ -110,11 +110,19 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
 }
 
 fn mail(usage: &Usage) -> MailFacts {
+    // Dovecot may show such a message to the account's owner, who would miss it.
+    let is_message = |path: &str| path.split('/').rev().nth(1).is_some_and(|place| matches!(place, "cur" | "new"));
+    let foreign =
+        usage.left_out.named.iter().filter(|(path, why)| is_message(path) && matches!(why, Why::Foreign | Why::TooLarge)).map(
+            |(path, why)| {
+                format!("The message ~/mail/{path} cannot be moved ({why:?}): give it to the account, or take it away.")
+            },
+        );
     MailFacts {
         messages: usage.messages,
         bytes: usage.bytes,
         mailboxes: usage.mailboxes.iter().map(|(name, _, _)| name.clone()).collect(),
-        unsupported: usage.oddities.iter().map(describe_oddity).collect(),
+        unsupported: usage.oddities.iter().map(describe_oddity).chain(foreign).collect(),
         left_out: usage.left_out.named.iter().map(|(path, why)| format!("{path} ({why:?})")).collect(),
     }
 }

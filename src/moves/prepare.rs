@@ -72,6 +72,16 @@ async fn claim(job: &mut Job) -> Result<String> {
             format!("“{}” has an account “{}” of its own, which is not ours to touch.", job.target.name(), job.user()),
         ));
     }
+    if found.served == Some(ServedState::Served) {
+        return Err(Error::new(
+            Code::Conflict,
+            format!(
+                "“{}” says that it serves the mail of “{}” already; nothing is copied over it.",
+                job.target.name(),
+                job.user()
+            ),
+        ));
+    }
     let domains = job.outputs.domains.clone();
     let state = Some(ServedState::Arriving);
     job.target.host::<Value>(HostCall::Serve { user: job.user().into(), domains, state }).await?;
@@ -288,6 +298,8 @@ pub async fn undo(job: &mut Job) -> Result<()> {
 }
 
 async fn undo_preparation(job: &mut Job) -> Result<()> {
+    job.refresh();
+    cutover::open_gate(job).await?;
     withdraw_announcement(job).await?;
     if !job.forward() {
         if job.outputs.target_was_empty {

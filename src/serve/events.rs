@@ -1,7 +1,7 @@
 //! What standard hooks tell, and what they are told.
 
 use super::Serve;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::host::{HostCall, Occupancy};
 use crate::moves::end::End;
 use crate::wire::{Destination, HookAnswer};
@@ -91,10 +91,37 @@ fn removed(serve: &Serve, data: &Value) -> Result<HookAnswer> {
     Ok(go(message))
 }
 
+/// Takes up the removals that were not finished when `serve` ended.
+pub fn resume_removals(serve: &Serve) -> Result<()> {
+    for (user, alias) in serve.authority.store.all_retained()? {
+        if removal_stands(serve, &user, &alias)? {
+            let (serve, child) = (serve.clone(), End::of(&serve.authority, &alias)?);
+            tokio::spawn(async move { remove_until_gone(&serve, &child, &user).await });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the child's half of a removed account is still to go: nobody has made an account of that name again.
+fn removal_stands(serve: &Serve, user: &str, alias: &str) -> Result<bool> {
+    let store = &serve.authority.store;
+    let again = match crate::host::domains_of(user) {
+        Ok(_) => true,
+        Err(error) if error.code == Code::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    let moving = store.running_moves()?.iter().any(|moving| moving.user == user);
+    Ok(!again && !moving && store.child_of(user)?.is_none() && store.retained(user)?.iter().any(|kept| kept == alias))
+}
+
 async fn remove_until_gone(serve: &Serve, child: &End, user: &str) {
     let mut wait = Duration::from_secs(1);
     for _ in 0..REMOVAL_TRIES {
-        let removed = remove_half(child, user).await;
+        let removed = match removal_stands(serve, user, child.name()) {
+            Ok(true) => remove_half(child, user).await,
+            Ok(false) => Err(Error::new(Code::Conflict, "An account of that name is there again.")),
+            Err(error) => Err(error),
+        };
         match removed.and_then(|()| serve.authority.store.set_retained(user, child.name(), false)) {
             Ok(()) => return tracing::info!(user, alias = child.name(), "the child's half of a removed account is gone"),
             Err(error) => {

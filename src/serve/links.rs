@@ -198,8 +198,13 @@ pub async fn update(serve: &Serve, alias: &str, change: Update) -> Result<()> {
         trust,
     })?;
     let found = prove(serve, &child).await?;
-    accept(serve, &child).await?;
+    // Kept before the child knows it: a crash in between leaves a token that works for everything but the channel, and this call again.
+    let former = serve.authority.secrets.get(alias).ok();
     serve.authority.secrets.set(alias, Some(&token))?;
+    if let Err(error) = accept(serve, &child).await {
+        serve.authority.secrets.set(alias, former.as_ref())?;
+        return Err(error);
+    }
     node.version = found.version;
     node.profile = found.profile;
     node.services = found.services;
@@ -294,7 +299,11 @@ pub async fn check(serve: &Serve, alias: &str) -> Result<()> {
 
 /// Asks every child how it is, side by side.
 pub async fn health(serve: &Serve) -> Result<()> {
-    let nodes = serve.authority.store.nodes()?;
+    let store = &serve.authority.store;
+    let own = store.node_id()?;
+    let holders = store.running_moves()?.iter().map(|moving| format!("{own}/{}", moving.id)).collect();
+    crate::host::perform(store, HostCall::KeepGates { of: own, holders }).await?;
+    let nodes = store.nodes()?;
     let checks = nodes.iter().map(|node| check(serve, &node.alias));
     for (node, result) in nodes.iter().zip(futures_util::future::join_all(checks).await) {
         if let Err(error) = result {

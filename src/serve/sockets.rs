@@ -3,6 +3,7 @@
 use super::{Serve, api, events, links};
 use crate::agent::{self, Opener};
 use crate::error::{Code, Context as _, Error, Result};
+use crate::rules::verdict::{self, NODE_PARAMS, Verdict};
 use crate::wire::{AccountView, AdminCall, Answer, MoveView, ShimCall, Status, read_line, write_line};
 use crate::{host, wire};
 use serde::Serialize;
@@ -208,7 +209,14 @@ async fn shim(stream: UnixStream, serve: Serve) -> Result<()> {
             ShimCall::Routing { have } => answered(routing(&serve, have).await.and_then(value)),
             ShimCall::Whm { caller, function, params } => {
                 tracing::info!(caller, function, "a call that is ours");
-                Answer::Ok(api::whm(&serve, &function, params).await)
+                // The shim parses what the internet sends; it never gets root's own cPanel for the asking.
+                let has_node = params.iter().any(|(key, _)| NODE_PARAMS.contains(&key.as_str()));
+                if verdict::whm(&function, has_node) == Verdict::Local {
+                    let error = Error::new(Code::Denied, format!("“{function}” is cPanel's to answer, not ours."));
+                    Answer::Ok(api::whm_failure(&function, &error))
+                } else {
+                    Answer::Ok(api::whm(&serve, &function, params).await)
+                }
             }
             ShimCall::Uapi { user, mailbox, module, function, params } => {
                 Answer::Ok(api::child_uapi(&serve, &user, mailbox.as_deref(), &module, &function, params).await)

@@ -135,7 +135,22 @@ impl Store {
             return Err(Error::new(Code::Conflict, format!("Move {} of “{}” is under way.", running.id, new.user))
                 .hint(format!("Watch it: “linked-nodes move watch {}”.", running.id)));
         }
-        self.write("recording the move", false, |c| {
+        let stale = || {
+            Error::new(
+                Code::Conflict,
+                format!("The mail of “{}” was moved or its node unlinked while this was being planned.", new.user),
+            )
+            .hint("Plan it again: “linked-nodes account distribute USER ALIAS --dry-run”.")
+        };
+        let child = if new.target == LOCAL { &new.origin } else { &new.target };
+        let added = self.write("recording the move", false, |c| {
+            // The plan was made a while ago; where the mail is now is decided here.
+            let now: Option<String> =
+                c.query_row("SELECT alias FROM accounts WHERE user = ?1", [&new.user], |row| row.get(0)).optional()?;
+            let linked: bool = c.query_row("SELECT count(*) > 0 FROM nodes WHERE alias = ?1", [child], |row| row.get(0))?;
+            if now.as_deref().unwrap_or(LOCAL) != new.origin || !linked {
+                return Ok(None);
+            }
             c.execute(
                 "INSERT INTO moves (user, origin, target, state, step, outputs, messages_planned, bytes_planned, started_ms)
                  VALUES (?1, ?2, ?3, 'planned', '', ?4, ?5, ?6, ?7)",
@@ -154,8 +169,9 @@ impl Store {
                 "INSERT INTO move_log VALUES (?1, ?2, ?3)",
                 params![id, now_ms, format!("planned: {} → {}", new.origin, new.target)],
             )?;
-            Ok(id)
-        })
+            Ok(Some(id))
+        })?;
+        added.ok_or_else(stale)
     }
 
     /// One move.

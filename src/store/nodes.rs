@@ -276,6 +276,16 @@ impl Store {
         })
     }
 
+    /// Every account that some child keeps: user and alias.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn all_retained(&self) -> Result<Vec<(String, String)>> {
+        self.read("reading what is retained", |c| {
+            c.prepare_cached("SELECT user, alias FROM retained")?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        })
+    }
+
     /// Records that a child keeps an account, or no longer does.
     ///
     /// # Errors
@@ -335,6 +345,7 @@ impl Store {
     /// When the store cannot be written.
     pub fn clear_parent(&self) -> Result<()> {
         self.write("forgetting the parent", true, |c| {
+            c.execute("DELETE FROM gates", [])?;
             c.execute("DELETE FROM parent", [])?;
             c.execute("DELETE FROM served", []).map(drop)
         })

@@ -74,7 +74,7 @@ fn checked(text: &str) -> Result<String, Failure> {
     let token = text.trim();
     let none = |message: &str| {
         Failure::usage(Error::new(Code::Invalid, message).hint(
-            "Create a token for root on the child (WHM » Manage API Tokens, or “whmapi1 api_token_create token_name=linked_nodes acl-1=all”) \
+            "Create a token for root on the child (WHM » Manage API Tokens, or “whmapi1 api_token_create token_name=linked-nodes”) \
              and hand it over with --token-file FILE, in LINKED_NODES_TOKEN, or on standard input.",
         ))
     };

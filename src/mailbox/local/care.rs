@@ -1,7 +1,8 @@
 //! The fence, counting, cleaning up, making ready.
 
+use super::super::MAX_MESSAGE;
 use super::super::names::Control;
-use super::super::safe::{Dir, Look, Miss};
+use super::super::safe::{self, Dir, Look, Miss};
 use super::super::side::{Oddity, Usage};
 use super::Local;
 use super::copy::{PARTIAL, drop_caches, gone_is_fine};
@@ -125,7 +126,7 @@ impl Local {
                 Err(_) => None,
             };
             for dir in [Some(&open.cur), open.new.as_ref(), tmp.as_ref()].into_iter().flatten() {
-                unlink_files(dir).and_then(|()| dir.fsync()).map_err(about)?;
+                unlink_files(dir, self.account.uid).and_then(|()| dir.fsync()).map_err(about)?;
             }
             drop_caches(&open.dir)
                 .and_then(|()| gone_is_fine(open.dir.unlink("dovecot-uidlist")))
@@ -160,8 +161,9 @@ impl Local {
     }
 }
 
-/// Removes every name in a directory that is not a directory itself. Links are removed, never followed.
-fn unlink_files(dir: &Dir) -> Look<()> {
+/// Removes the account's own regular files of a directory: what a pass copies and a verification compares. What was left out of those
+/// stays, whatever it is.
+fn unlink_files(dir: &Dir, uid: u32) -> Look<()> {
     let mut names = Vec::new();
     dir.each(|name, kind| {
         if kind != FileType::Directory {
@@ -170,6 +172,11 @@ fn unlink_files(dir: &Dir) -> Look<()> {
         Ok(())
     })?;
     for name in names {
+        match dir.stat(name.os()) {
+            Ok(stat) if safe::objection(&stat, uid).is_none() && safe::size(&stat) <= MAX_MESSAGE => {}
+            Ok(_) | Err(Miss::Gone) => continue,
+            Err(miss) => return Err(miss),
+        }
         match dir.unlink(name.os()) {
             Ok(()) | Err(Miss::Gone | Miss::Machine(Errno::ISDIR | Errno::PERM)) => {}
             Err(miss) => return Err(miss),
