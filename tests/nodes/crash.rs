@@ -10,7 +10,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const DRILL: &str = "/var/cpanel/linked-nodes/crash-at";
 
 /// The steps of a move, in order. Each is a place to end just before and just after.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     "claim",
     "account",
     "detour",
@@ -25,6 +25,7 @@ const STEPS: [&str; 14] = [
     "open",
     "publish",
     "clean",
+    "release",
 ];
 
 /// Drives one move with `serve` killed at `point`, under a trickle of mail, and checks what is left.
@@ -81,6 +82,8 @@ fn killed(lab: &Lab, user: &str, words: &[&str], point: &str, before: &Value) ->
     assert_eq!(gates.map(|count| count.trim().to_owned()), ["0", "0"], "{point}: a gate is left closed");
     let owner = lab.sh("parent", &format!("stat -c %U /home/{user}/mail"));
     assert_eq!(owner.trim(), user, "{point}: the fence is left up");
+    let there = lab.sh("mail1", &format!("stat -c %U /home/{user}/mail 2>/dev/null || echo {user}"));
+    assert_eq!(there.trim(), user, "{point}: the fence is left up on the child");
     last
 }
 
@@ -113,11 +116,16 @@ pub fn dedistributing() {
     let user = "crashback";
     prepared(lab, user);
     assert!(lab.product("parent", &["account", "distribute", user, "mail1"]).status.success());
-    for step in ["claim", "configure", "seed", "hold", "quiet", "final", "verify", "switch", "open", "publish"] {
-        let before = lab.imap_dump("parent.lab.test", "info@crashback.test", PASSWORD);
-        let last = killed(lab, user, &["account", "dedistribute", user], &format!("{step}:after"), &before);
-        if last["state"] == "done" {
-            assert!(lab.product("parent", &["account", "distribute", user, "mail1"]).status.success(), "again after {step}");
+    for step in STEPS {
+        for point in ["before", "after"] {
+            let before = lab.imap_dump("parent.lab.test", "info@crashback.test", PASSWORD);
+            let last = killed(lab, user, &["account", "dedistribute", user], &format!("{step}:{point}"), &before);
+            if last["state"] == "done" {
+                assert!(
+                    lab.product("parent", &["account", "distribute", user, "mail1"]).status.success(),
+                    "again after {step}:{point}"
+                );
+            }
         }
     }
 }
