@@ -14,6 +14,10 @@ use std::path::Path;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
+mod views;
+
+pub use views::*;
+
 /// Where `serve` listens for administrators.
 pub const ADMIN_SOCKET: &str = "/run/linked-nodes/admin.sock";
 /// Where `serve` listens for the shim.
@@ -34,6 +38,28 @@ pub enum Destination {
     Child(String),
 }
 
+/// What proves the parent to a server that is to be its child.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// A root-level WHM API token.
+    Token(String),
+    /// The user's password: used once, to make a token of the link's own; never stored or logged.
+    Password(String),
+}
+
+/// Which certificate of a child is believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tls {
+    /// One that this system's roots verify.
+    Verified,
+    /// The one of this SHA-256 (lower-case hex of the DER form), as an administrator saw and confirmed it.
+    Pinned(String),
+    /// The one it shows now, and no other from then on (`skip_tls_verification=1` of the API).
+    AsShown,
+}
+
 /// What happens to a child's token when the link ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,7 +77,7 @@ pub enum TokenFate {
 pub enum AdminCall {
     /// → [`Status`].
     Status,
-    /// Links a child. → `null`.
+    /// Links a child. → [`LinkReport`]: every check with its outcome, also when it fails.
     NodeLink {
         /// Friendly name of the child.
         alias: String,
@@ -59,10 +85,20 @@ pub enum AdminCall {
         hostname: String,
         /// User of the token.
         username: String,
-        /// Root-level WHM API token of the child.
-        token: String,
-        /// Accept the certificate it shows now, and no other, instead of one the system trusts.
-        skip_tls_verification: bool,
+        /// What proves us to it.
+        credential: Credential,
+        /// Which certificate is believed.
+        tls: Tls,
+    },
+    /// What a server shows before anybody trusts it; signs in nowhere. → [`CertificateView`].
+    NodeProbe {
+        /// Hostname of the server.
+        hostname: String,
+    },
+    /// Replaces a link's token by a new one made with the present one, and revokes that. → `null`.
+    NodeRotate {
+        /// Friendly name of the child.
+        alias: String,
     },
     /// → `Vec<`[`NodeView`]`>`.
     NodeList,
@@ -112,6 +148,34 @@ pub enum AdminCall {
         /// Where the mail goes.
         to: Destination,
     },
+    /// Starts a move of each of several accounts; one that is refused does not stop the others. → `Vec<`[`Started`]`>`.
+    AccountsMove {
+        /// cPanel users.
+        users: Vec<String>,
+        /// Where the mail goes.
+        to: Destination,
+    },
+    /// What would be lost by forcing. → `Vec<`[`LossView`]`>`, an account each.
+    AccountForcePlan {
+        /// The child given up.
+        alias: String,
+        /// cPanel users.
+        users: Vec<String>,
+    },
+    /// Makes the parent the authority without the child's data. → `Vec<`[`Forced`]`>`, an account each.
+    AccountForce {
+        /// The child given up.
+        alias: String,
+        /// cPanel users.
+        users: Vec<String>,
+    },
+    /// Makes both halves of an account equal again: what is left of events and what drifted. → [`SyncView`].
+    AccountSync {
+        /// cPanel user.
+        user: String,
+    },
+    /// What was not followed yet. → `Vec<`[`Remainder`]`>`.
+    Remainders,
     /// → `Vec<`[`MoveView`]`>`, newest first.
     MoveList,
     /// → [`MoveView`].
@@ -259,134 +323,6 @@ pub struct Routing {
     pub served: BTreeMap<String, Vec<String>>,
     /// Accounts in the last moments of a move: their mail configuration cannot be written right now.
     pub held: BTreeSet<String>,
-}
-
-/// What `serve` says of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Status {
-    /// The product's version.
-    pub version: String,
-    /// This server's role.
-    pub role: Role,
-    /// Linked children.
-    pub nodes: usize,
-    /// Distributed accounts.
-    pub distributed: usize,
-    /// Moves that have not ended.
-    pub moves_running: usize,
-}
-
-/// A linked child as people see it. Never holds a token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct NodeView {
-    /// Friendly name.
-    pub alias: String,
-    /// Hostname.
-    pub hostname: String,
-    /// The user of the token.
-    pub username: String,
-    /// Whether the child's certificate is verified.
-    pub tls_verified: bool,
-    /// cPanel version of the child.
-    pub version: String,
-    /// Server profile code (`MAILNODE`, `STANDARD`).
-    pub profile: String,
-    /// Services the child runs, as cPanel names them.
-    pub enabled_services: Vec<String>,
-    /// Unix time of the last answer from the child.
-    pub last_check: i64,
-    /// Why the last check failed; `None` when it answered.
-    pub trouble: Option<String>,
-    /// Accounts whose mail it serves.
-    pub accounts: usize,
-    /// Free bytes on the child's file system of /home, when last seen.
-    pub disk_free: Option<u64>,
-}
-
-/// An account as people see it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct AccountView {
-    /// cPanel user.
-    pub user: String,
-    /// Main domain.
-    pub domain: String,
-    /// Owner (`root` or a reseller).
-    pub owner: String,
-    /// Alias of the mail child; `None` when the mail is on this server.
-    pub child: Option<String>,
-    /// The move under way, if any.
-    pub running_move: Option<i64>,
-}
-
-/// A plan: what a move would do, or why it cannot be.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PlanView {
-    /// The account.
-    pub user: String,
-    /// Where the mail is (alias or `.local`).
-    pub from: String,
-    /// Where it goes (alias or `.local`).
-    pub to: String,
-    /// Messages to copy.
-    pub messages: u64,
-    /// Bytes to copy.
-    pub bytes: u64,
-    /// Mailboxes.
-    pub mailboxes: Vec<String>,
-    /// What changes in DNS, a line each.
-    pub dns: Vec<String>,
-    /// What is worth knowing, but stops nothing.
-    pub warnings: Vec<String>,
-    /// Why it cannot be done; empty when it can.
-    pub refusals: Vec<String>,
-}
-
-/// A move as people see it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MoveView {
-    /// Number of the move.
-    pub id: i64,
-    /// The account.
-    pub user: String,
-    /// Where the mail was (alias or `.local`).
-    pub from: String,
-    /// Where it goes (alias or `.local`).
-    pub to: String,
-    /// The state, in the words of the design: `preparing`, `seeding`, … `done`, `undone`, `stuck`.
-    pub state: String,
-    /// The step under way.
-    pub step: String,
-    /// Whether the move has ended (`done`, `undone`, `stuck`).
-    pub ended: bool,
-    /// Why it failed or waits.
-    pub reason: Option<String>,
-    /// Messages copied so far.
-    pub messages: u64,
-    /// Bytes copied so far.
-    pub bytes: u64,
-    /// Messages there are to copy, as planned.
-    pub messages_planned: u64,
-    /// Bytes there are to copy, as planned.
-    pub bytes_planned: u64,
-    /// Messages verified equal on both sides; `None` before verification.
-    pub verified: Option<u64>,
-    /// Milliseconds for which mail waited around the cutover.
-    pub pause_ms: Option<u64>,
-    /// Unix time, milliseconds.
-    pub started_ms: i64,
-    /// Unix time, milliseconds.
-    pub ended_ms: Option<i64>,
-    /// The log, a line each: time in Unix milliseconds, and the event.
-    pub log: Vec<(i64, String)>,
-}
-
-/// What a hook tells cPanel.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct HookAnswer {
-    /// Whether the event may go on.
-    pub proceed: bool,
-    /// The one line for cPanel.
-    pub message: String,
 }
 
 /// The digest by which a token is recognised without being kept: lower-case hex of SHA-256.

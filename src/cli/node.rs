@@ -5,7 +5,7 @@ mod token;
 use super::exit::Outcome;
 use super::table::{Card, Table};
 use super::{ask, output};
-use crate::wire::{AdminCall, NodeView, TokenFate};
+use crate::wire::{AdminCall, Credential, LinkReport, NodeView, Tls, TokenFate};
 use clap::{Args, Subcommand};
 use token::TokenSource;
 
@@ -97,13 +97,16 @@ pub fn run(command: Node) -> Outcome {
         Node::Link(link) => {
             let token = link.token.read(&link.alias)?;
             let (alias, hostname) = (link.alias.clone(), link.hostname.clone());
-            let () = ask::serve(&AdminCall::NodeLink {
+            let report: LinkReport = ask::serve(&AdminCall::NodeLink {
                 alias: link.alias,
                 hostname: link.hostname,
                 username: link.username,
-                token,
-                skip_tls_verification: link.skip_tls_verification,
+                credential: Credential::Token(token),
+                tls: if link.skip_tls_verification { Tls::AsShown } else { Tls::Verified },
             })?;
+            if let Some(error) = report.error {
+                return Err(error.into());
+            }
             output::data(&format!("{alias} is linked: {hostname} can now serve the mail of accounts of this server."))?;
             output::note(&format!("Next: “linked-nodes account distribute USER {alias} --dry-run”."));
             Ok(())

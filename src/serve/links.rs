@@ -259,6 +259,8 @@ pub fn view(serve: &Serve, node: &Node) -> Result<NodeView> {
         last_check: node.last_check,
         trouble: node.trouble.clone(),
         accounts: serve.authority.store.accounts_on(&node.alias)?.len(),
+        mail_bytes: None,
+        trouble_since: None,
         disk_free: node.disk_free,
     })
 }

@@ -4,7 +4,9 @@ use super::{Serve, api, events, links};
 use crate::agent::{self, Opener};
 use crate::error::{Code, Context as _, Error, Result};
 use crate::rules::verdict::{self, NODE_PARAMS, Verdict};
-use crate::wire::{AccountView, AdminCall, Answer, MoveView, ShimCall, Status, read_line, write_line};
+use crate::wire::{
+    AccountView, AdminCall, Answer, Credential, LinkReport, MoveView, Remainder, ShimCall, Status, Tls, read_line, write_line,
+};
 use crate::{host, wire};
 use serde::Serialize;
 use serde_json::Value;
@@ -130,9 +132,22 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
             distributed: store.distributed()?.len(),
             moves_running: store.running_moves()?.len(),
         }),
-        AdminCall::NodeLink { alias, hostname, username, token, skip_tls_verification } => {
-            links::link(serve, &alias, &hostname, &username, token.into(), skip_tls_verification).await.and_then(value)
+        AdminCall::NodeLink { alias, hostname, username, credential, tls } => {
+            let Credential::Token(token) = credential else { return Err(unsupported("linking by a password")) };
+            let skip = match tls {
+                Tls::Verified => false,
+                Tls::AsShown => true,
+                Tls::Pinned(_) => return Err(unsupported("linking by a confirmed certificate")),
+            };
+            links::link(serve, &alias, &hostname, &username, token.into(), skip).await?;
+            value(LinkReport { checks: Vec::new(), error: None })
         }
+        AdminCall::NodeProbe { .. } => Err(unsupported("showing a certificate")),
+        AdminCall::NodeRotate { .. } => Err(unsupported("rotating a token")),
+        AdminCall::AccountsMove { .. } => Err(unsupported("moving several accounts")),
+        AdminCall::AccountForcePlan { .. } | AdminCall::AccountForce { .. } => Err(unsupported("forcing")),
+        AdminCall::AccountSync { .. } => Err(unsupported("making the halves equal")),
+        AdminCall::Remainders => value(Vec::<Remainder>::new()),
         AdminCall::NodeList => value(links::views(serve)?),
         AdminCall::NodeShow { alias } => value(links::view(serve, &store.node(&alias)?)?),
         AdminCall::NodeStatus { alias } => {
@@ -158,6 +173,10 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
         AdminCall::Hook { category, event, stage, data } => value(events::answer(serve, &category, &event, &stage, &data).await),
         AdminCall::MoveWatch { .. } => Err(Error::new(Code::Invalid, "Watching is not a simple call.")),
     }
+}
+
+fn unsupported(what: &str) -> Error {
+    Error::new(Code::Unsupported, format!("This version does not know {what}."))
 }
 
 fn accounts(serve: &Serve) -> Result<Vec<AccountView>> {

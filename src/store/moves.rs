@@ -375,6 +375,9 @@ fn view(row: &Row<'_>) -> rusqlite::Result<MoveView> {
         pause_ms: maybe("pause_ms")?,
         started_ms: row.get("started_ms")?,
         ended_ms: row.get("ended_ms")?,
+        mailbox: None,
+        rate: None,
+        seconds_left: None,
         log: Vec::new(),
     })
 }
