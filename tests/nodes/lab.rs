@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 
 /// The product inside a node.
 pub const PRODUCT: &str = "/usr/local/bin/linked-nodes";
-/// The lab's own name, so that a developer's lab is left alone.
+/// The lab's name unless `LAB_NAME` says otherwise. A lab of this name is taken down first, so it is not a developer's.
 const NAME: &str = "test";
 /// Passwords of everything the tests make: strong enough for cPanel's meter.
 pub const PASSWORD: &str = "Xk7!pQz93-wVbR2m";
 
 /// What the tests do things with.
 pub struct Lab {
+    /// The lab's name: runs under different names go on side by side.
+    name: String,
     lab: PathBuf,
     product: PathBuf,
     /// Where files are exchanged with commands in nodes.
@@ -34,7 +36,8 @@ pub fn up() -> &'static Lab {
         std::env::current_exe().expect("own path").parent().and_then(|deps| deps.parent()).expect("target folder").to_owned();
     let scratch = std::env::temp_dir().join(format!("linked-nodes-test.{}", std::process::id()));
     std::fs::create_dir_all(&scratch).expect("scratch folder");
-    let lab = Lab { lab: bin.join("lab"), product: PathBuf::from(env!("CARGO_BIN_EXE_linked-nodes")), scratch };
+    let name = std::env::var("LAB_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| NAME.into());
+    let lab = Lab { name, lab: bin.join("lab"), product: PathBuf::from(env!("CARGO_BIN_EXE_linked-nodes")), scratch };
     assert!(lab.lab.exists(), "{} is not built: run the tests with --workspace", lab.lab.display());
     lab.run_lab(&["down"]);
     let up = lab.run_lab(&["up", "--children", "2"]);
@@ -55,7 +58,12 @@ fn text(output: &Output) -> String {
 
 impl Lab {
     fn run_lab(&self, arguments: &[&str]) -> Output {
-        Command::new(&self.lab).args(["--name", NAME]).args(arguments).stdin(Stdio::null()).output().expect("starting the lab")
+        Command::new(&self.lab)
+            .args(["--name", &self.name])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("starting the lab")
     }
 
     /// Takes the lab down and says what it left behind.
@@ -75,7 +83,7 @@ impl Lab {
     /// A command in a node, to be configured and started by the caller.
     pub fn command(&self, node: &str, words: &[&str]) -> Command {
         let mut command = Command::new(&self.lab);
-        command.args(["--name", NAME, "exec", node, "--"]).args(words).stdin(Stdio::null());
+        command.args(["--name", &self.name, "exec", node, "--"]).args(words).stdin(Stdio::null());
         command
     }
 
