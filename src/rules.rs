@@ -3,5 +3,6 @@
 pub mod dns;
 pub mod names;
 pub mod nodes;
+pub mod pipes;
 pub mod plan;
 pub mod verdict;

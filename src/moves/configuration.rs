@@ -3,9 +3,10 @@
 mod apply;
 mod read;
 
+use crate::rules::pipes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use apply::apply;
 pub use read::read;
@@ -61,12 +62,7 @@ pub enum Change {
     DropFilter(String, String),
 }
 
-/// Whether a destination runs a program. These stay behind: pipe forwarders are off for distributed accounts.
-pub fn is_pipe(destination: &str) -> bool {
-    destination.trim_start().trim_start_matches('"').trim_start().starts_with('|')
-}
-
-/// What makes `target` the same as `source`. Mailboxes come first and go last.
+/// What makes `target` the same as `source`. Mailboxes come first and go last; what runs a program stays where it is, on either side.
 pub fn diff(source: &Configuration, target: &Configuration) -> Vec<Change> {
     let mut changes = Vec::new();
     for (address, mailbox) in &source.mailboxes {
@@ -81,12 +77,12 @@ pub fn diff(source: &Configuration, target: &Configuration) -> Vec<Change> {
         }
     }
     let missing = |here: &[(String, String)], there: &[(String, String)]| -> Vec<(String, String)> {
-        here.iter().filter(|pair| !is_pipe(&pair.1) && !there.contains(pair)).cloned().collect()
+        here.iter().filter(|pair| !pipes::stays_behind(&pair.1) && !there.contains(pair)).cloned().collect()
     };
     changes.extend(missing(&target.forwarders, &source.forwarders).into_iter().map(|(a, d)| Change::DropForwarder(a, d)));
     changes.extend(missing(&source.forwarders, &target.forwarders).into_iter().map(|(a, d)| Change::AddForwarder(a, d)));
     for (domain, destination) in &source.defaults {
-        if target.defaults.get(domain) != Some(destination) && !is_pipe(destination) {
+        if target.defaults.get(domain) != Some(destination) && !pipes::stays_behind(destination) {
             changes.push(Change::Default(domain.clone(), destination.clone()));
         }
     }
@@ -98,17 +94,18 @@ pub fn diff(source: &Configuration, target: &Configuration) -> Vec<Change> {
     for address in target.autoresponders.keys().filter(|address| !source.autoresponders.contains_key(*address)) {
         changes.push(Change::DropAutoresponder(address.clone()));
     }
-    let none = Vec::new();
-    for (mailbox, filters) in &source.filters {
-        let there = target.filters.get(mailbox).unwrap_or(&none);
-        if filters != there {
+    let moving = |side: &Configuration, mailbox: &String| -> Vec<Value> {
+        let filters = side.filters.get(mailbox).into_iter().flatten();
+        filters.filter(|filter| !pipes::filter_stays_behind(filter)).cloned().collect()
+    };
+    let with_filters: BTreeSet<&String> = source.filters.keys().chain(target.filters.keys()).collect();
+    for mailbox in with_filters {
+        let (wanted, there) = (moving(source, mailbox), moving(target, mailbox));
+        if wanted != there {
             // Order decides what a filter does: all go, all come.
             changes.extend(there.iter().map(|filter| Change::DropFilter(mailbox.clone(), name_of(filter))));
-            changes.extend(filters.iter().map(|filter| Change::Filter(mailbox.clone(), filter.clone())));
+            changes.extend(wanted.into_iter().map(|filter| Change::Filter(mailbox.clone(), filter)));
         }
-    }
-    for (mailbox, filters) in target.filters.iter().filter(|(mailbox, _)| !source.filters.contains_key(*mailbox)) {
-        changes.extend(filters.iter().map(|filter| Change::DropFilter(mailbox.clone(), name_of(filter))));
     }
     for address in target.mailboxes.keys().filter(|address| !source.mailboxes.contains_key(*address)) {
         changes.push(Change::DropMailbox(address.clone()));
@@ -158,6 +155,9 @@ mod tests {
         let mut source = configuration();
         source.forwarders.push(("p@a.test".into(), "|/home/alice/run".into()));
         source.forwarders.push(("q@a.test".into(), "\" |/bin/x\"".into()));
+        source.forwarders.push(("r@a.test".into(), ":include:/home/alice/list".into()));
+        source.filters.insert(String::new(), vec![json!({"filtername": "p", "actions": [{"action": "pipe", "dest": "/bin/x"}]})]);
         assert_eq!(diff(&source, &configuration()), vec![]);
+        assert_eq!(diff(&configuration(), &source), vec![], "and are not taken away where they are");
     }
 }

@@ -5,7 +5,6 @@ use crate::authority::Authority;
 use crate::error::{Code, Error, Result};
 use crate::host::{self, HostCall, HostFacts, Occupancy};
 use crate::mailbox::{self, Leftovers, Oddity, Usage, Why};
-use crate::moves::configuration::is_pipe;
 use crate::panel;
 use crate::rules::dns;
 use crate::rules::names::{self, LOCAL};
@@ -87,7 +86,7 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
             source.panel().uapi(user, "Email", "list_forwarders", &[("domain", domain)]).await?.as_array().into_iter().flatten()
         {
             let (address, to) = (row["dest"].as_str().unwrap_or_default(), row["forward"].as_str().unwrap_or_default());
-            if is_pipe(to) {
+            if crate::rules::pipes::stays_behind(to) {
                 facts.account.pipes.push(format!("{address} → {to}"));
             }
         }

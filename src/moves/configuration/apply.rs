@@ -125,5 +125,13 @@ pub async fn apply(panel: &Panel, user: &str, change: &Change, hashes: &BTreeMap
         }
     };
     let borrowed: Vec<(&str, &str)> = params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    panel.uapi(user, "Email", function, &borrowed).await.map(drop)
+    panel.uapi(user, "Email", function, &borrowed).await?;
+    if let Change::Filter(mailbox, filter) = change
+        && crate::panel::number(&filter["enabled"]) == Some(0)
+    {
+        // A filter is stored enabled.
+        let name = word(&filter["filtername"]);
+        panel.uapi(user, "Email", "disable_filter", &[("account", mailbox), ("filtername", &name)]).await?;
+    }
+    Ok(())
 }
