@@ -31,7 +31,7 @@
 //! host       what is done on a machine beside cPanel's API: gate, sessions, queue, hashes
 //! panel      cPanel's API, here or on a child; zones; whom TLS believes
 //! mailbox    the mailbox engine: safe opens, passes, verification, both ends of the copy
-//! store      what is remembered (SQLite)      secrets    tokens
+//! store      what is remembered (SQLite)      secrets    tokens      settings    what an administrator may set
 //! wire       what the roles say to each other
 //! rules      what may be and what follows: pure, no I/O, no async, no clock
 //! error      one error type for all
@@ -79,6 +79,7 @@ pub mod panel;
 pub mod rules;
 pub mod secrets;
 pub mod serve;
+pub mod settings;
 pub mod shim;
 pub mod store;
 pub mod wire;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// From the top down.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "cli",
     "install",
     "hooks",
@@ -21,6 +21,7 @@ const ORDER: [&str; 16] = [
     "mailbox",
     "store",
     "secrets",
+    "settings",
     "wire",
     "rules",
 ];
