@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn lines_count_and_nonsense_is_named() {
-        let (settings, wrong) = Settings::parse("# a comment\n\n moves_per_target = 3 \nnode_patience=5\nmoves_at_once=0\nwhat=1\nx\n");
+        let (settings, wrong) =
+            Settings::parse("# a comment\n\n moves_per_target = 3 \nnode_patience=5\nmoves_at_once=0\nwhat=1\nx\n");
         assert_eq!(settings, Settings { moves_per_target: 3, node_patience: Duration::from_secs(5), ..Settings::default() });
         assert_eq!(wrong, ["moves_at_once=0", "what=1", "x"]);
     }
