@@ -7,7 +7,7 @@
 //! system     users of the operating system
 //! create, modify, remove, suspend   what happens to an account
 //! zones      zone files as cPanel shows and edits them
-//! packages, resellers, tokens, profile, routing, dkim, tls   the rest of cPanel's places
+//! packages, extensions, resellers, tokens, profile, routing, dkim, tls   the rest of cPanel's places
 //! ```
 
 use std::net::{IpAddr, ToSocketAddrs};
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub mod accounts;
 pub mod create;
 pub mod dkim;
+pub mod extensions;
 pub mod files;
 pub mod modify;
 pub mod names;

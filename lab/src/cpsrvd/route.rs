@@ -3,15 +3,17 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::auth::{self, Denied, SignedIn};
+use super::pages::Notice;
 use super::path::{self, Target};
+use super::reply::{Answer, html, reply, see_other};
 use super::session::{self, Service, Session};
+use super::shell::{self, Answered};
 use super::whm::{self, Refusal};
 use super::{body, cpapi, envelope, legacy, pages, webmail};
 use crate::call::{Args, Caller, Failure, Reply};
@@ -32,22 +34,6 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-/// The HTTP reply.
-pub type Answer = Response<Full<Bytes>>;
-
-/// A reply with a body of this type.
-pub fn reply(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(
-        HeaderName::from_static("cache-control"),
-        HeaderValue::from_static("no-cache, no-store, must-revalidate, private"),
-    );
-    response
-}
-
 fn json_reply(value: &Value) -> Answer {
     reply(StatusCode::OK, "application/json; charset=\"utf-8\"", value.to_string())
 }
@@ -65,26 +51,32 @@ fn forbidden() -> Answer {
 }
 
 fn not_found() -> Answer {
-    reply(
-        StatusCode::NOT_FOUND,
-        "text/html; charset=\"utf-8\"",
-        pages::message("Not Found", "The server was not able to find the document."),
-    )
+    html(StatusCode::NOT_FOUND, pages::message("Not Found", "The server was not able to find the document."))
 }
 
-/// Answers a request.
-pub fn answer(machine: &Machine, asked: &Asked) -> Answer {
+/// Answers a request, or says which program does.
+pub fn answer(machine: &Machine, asked: &Asked) -> Answered {
     let Some(target) = path::understand(asked.parts.uri.path()) else {
-        return reply(StatusCode::BAD_REQUEST, "text/plain; charset=\"utf-8\"", "Bad Request\n");
+        return reply(StatusCode::BAD_REQUEST, "text/plain; charset=\"utf-8\"", "Bad Request\n").into();
     };
+    if asked.service == Service::Whostmgrd
+        && let Some(file) = shell::open_file(machine, &asked.parts.method, &target.path)
+    {
+        return file.into();
+    }
+    let of_program = asked.service == Service::Whostmgrd && target.path.starts_with("/cgi/");
     let content_type = asked.parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let args = match body::arguments(asked.parts.uri.query(), content_type, &asked.body) {
+    // The body of a request for a program is the program's own.
+    let body: &[u8] = if of_program { b"" } else { &asked.body };
+    let args = match body::arguments(asked.parts.uri.query(), content_type, body) {
         Ok(args) => args,
-        Err(failure) => return reply(StatusCode::BAD_REQUEST, "text/plain; charset=\"utf-8\"", failure.reason),
+        Err(failure) => {
+            return reply(StatusCode::BAD_REQUEST, "text/plain; charset=\"utf-8\"", failure.reason).into();
+        }
     };
     let path = target.path.trim_end_matches('/');
     if path == "/login" {
-        return login(machine, asked, &target, &args);
+        return login(machine, asked, &target, &args).into();
     }
     let address = auth::client_address(&asked.parts.headers, asked.peer);
     let who = auth::sign_in(machine, asked.service, &asked.parts.headers, address, target.security_token.as_deref());
@@ -95,11 +87,14 @@ pub fn answer(machine: &Machine, asked: &Asked) -> Answer {
         Err(denied) => {
             tracing::info!(%address, path, service = asked.service.name(), ?denied, "not let in");
             if is_api || denied == Denied::Wrong && asked.parts.headers.contains_key("authorization") {
-                return forbidden();
+                return forbidden().into();
             }
-            return reply(StatusCode::UNAUTHORIZED, "text/html; charset=\"utf-8\"", pages::sign_in(machine, asked.service));
+            // A page's address without its session says nothing of what is there.
+            let told = if denied == Denied::Wrong { Notice::Session } else { Notice::None };
+            return html(StatusCode::UNAUTHORIZED, pages::sign_in(machine, asked.service, told)).into();
         }
     };
+    let token = target.security_token.as_deref().unwrap_or_default();
     match (asked.service, parts.as_slice()) {
         (_, ["logout"]) => log_out(machine, asked, &signed),
         (Service::Whostmgrd, ["json-api" | "xml-api", function]) => {
@@ -111,14 +106,14 @@ pub fn answer(machine: &Machine, asked: &Asked) -> Answer {
         (Service::Cpaneld | Service::Webmaild, ["execute", module, function]) => {
             execute(machine, &signed, module, function, &args)
         }
-        (Service::Webmaild, rest) if !is_api => {
-            webmail::page(machine, &signed.caller, target.security_token.as_deref().unwrap_or_default(), rest, &args)
+        (Service::Whostmgrd, _) if !is_api => {
+            return shell::page(machine, asked, &signed, token, &target.path, &args);
         }
-        (_, [] | [""]) => {
-            reply(StatusCode::OK, "text/html; charset=\"utf-8\"", pages::home(machine, asked.service, &signed.caller))
-        }
+        (Service::Webmaild, rest) if !is_api => webmail::page(machine, &signed.caller, token, rest, &args),
+        (_, [] | [""]) => html(StatusCode::OK, pages::home(machine, &signed.caller)),
         _ => not_found(),
     }
+    .into()
 }
 
 /// A function of WHM API 1, or of version 0 when the call does not name version 1.
@@ -185,7 +180,7 @@ fn login(machine: &Machine, asked: &Asked, target: &Target, args: &Args) -> Answ
         None => match (args.get("user"), args.get("pass").or_else(|| args.get("password"))) {
             (Some(user), Some(password)) => by_password(machine, asked.service, user, password),
             _ => {
-                return reply(StatusCode::OK, "text/html; charset=\"utf-8\"", pages::sign_in(machine, asked.service));
+                return html(StatusCode::OK, pages::sign_in(machine, asked.service, Notice::None));
             }
         },
     };
@@ -194,16 +189,14 @@ fn login(machine: &Machine, asked: &Asked, target: &Target, args: &Args) -> Answ
             let told = json!({"status": 0, "message": "invalid_login"});
             return reply(StatusCode::UNAUTHORIZED, "application/json; charset=\"utf-8\"", told.to_string());
         }
-        return reply(StatusCode::UNAUTHORIZED, "text/html; charset=\"utf-8\"", pages::sign_in(machine, asked.service));
+        return html(StatusCode::UNAUTHORIZED, pages::sign_in(machine, asked.service, Notice::Login));
     };
     let home = format!("{}/", session.security_token);
     let mut answer = if bare {
         json_reply(&json!({"status": 1, "redirect": home, "security_token": session.security_token, "notices": []}))
     } else {
-        let mut moved = reply(StatusCode::MOVED_PERMANENTLY, "text/html; charset=\"utf-8\"", "");
-        if let Ok(location) = HeaderValue::from_str(&home) {
-            moved.headers_mut().insert(LOCATION, location);
-        }
+        let mut moved = see_other(&home);
+        *moved.status_mut() = StatusCode::MOVED_PERMANENTLY;
         moved
     };
     let cookie = format!("{}={}; HttpOnly; Secure; path=/", asked.service.cookie(), path::percent_encode(&name));
@@ -230,7 +223,7 @@ fn log_out(machine: &Machine, asked: &Asked, signed: &SignedIn) -> Answer {
         // Its file may be gone already; the cookie goes anyhow.
         let _ = session::end(machine, name);
     }
-    let mut answer = reply(StatusCode::OK, "text/html; charset=\"utf-8\"", pages::sign_in(machine, asked.service));
+    let mut answer = html(StatusCode::OK, pages::sign_in(machine, asked.service, Notice::LoggedOut));
     let gone = format!("{}=; HttpOnly; Secure; path=/; expires=Thu, 01 Jan 1970 00:00:01 GMT", asked.service.cookie());
     if let Ok(cookie) = HeaderValue::from_str(&gone) {
         answer.headers_mut().append(SET_COOKIE, cookie);

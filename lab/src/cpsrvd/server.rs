@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue, LOCATION};
 use hyper::server::conn::http1;
@@ -19,8 +18,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::route;
+use super::reply::{Answer, full};
 use super::session::Service;
+use super::shell::Answered;
+use super::{cgi, route};
 use crate::call::Failure;
 use crate::machine::tls::Certificate;
 use crate::machine::{Machine, files};
@@ -100,7 +101,7 @@ async fn connection(stream: TcpStream, peer: IpAddr, service: Service, machine: 
 async fn serve<S, F>(stream: S, function: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: hyper::service::Service<Request<Incoming>, Response = Response<Full<Bytes>>, Error = Infallible>,
+    F: hyper::service::Service<Request<Incoming>, Response = Answer, Error = Infallible>,
 {
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -113,11 +114,11 @@ where
 }
 
 /// What the plain ports say: come back with TLS.
-fn redirect(request: &Request<Incoming>, service: Service) -> Response<Full<Bytes>> {
+fn redirect(request: &Request<Incoming>, service: Service) -> Answer {
     let host = request.headers().get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let name = host.split(':').next().unwrap_or_default();
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let mut response = Response::new(Full::new(Bytes::from_static(b"This service is reached over TLS.\n")));
+    let mut response = Response::new(full("This service is reached over TLS.\n"));
     *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
     match HeaderValue::from_str(&format!("https://{name}:{}{path}", service.port())) {
         Ok(location) if !name.is_empty() => {
@@ -128,27 +129,26 @@ fn redirect(request: &Request<Incoming>, service: Service) -> Response<Full<Byte
     response
 }
 
-async fn answer(
-    machine: Machine,
-    service: Service,
-    peer: IpAddr,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(machine: Machine, service: Service, peer: IpAddr, request: Request<Incoming>) -> Result<Answer, Infallible> {
     let (parts, body) = request.into_parts();
     let Ok(collected) = Limited::new(body, MOST).collect().await else {
-        let mut response = Response::new(Full::new(Bytes::from_static(b"The request is too large or was cut off.\n")));
+        let mut response = Response::new(full("The request is too large or was cut off.\n"));
         *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
         return Ok(response);
     };
     let asked = route::Asked { service, peer, parts, body: collected.to_bytes() };
     // Functions act on disk and run commands: not on the threads that serve connections.
     let done = tokio::task::spawn_blocking(move || route::answer(&machine, &asked)).await;
-    Ok(done.unwrap_or_else(|error| {
-        tracing::error!(%error, "a function ended badly");
-        let mut response = Response::new(Full::new(Bytes::from_static(b"Internal Server Error\n")));
-        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    }))
+    Ok(match done {
+        Ok(Answered::Page(answer)) => answer,
+        Ok(Answered::Program(program)) => cgi::run(*program).await,
+        Err(error) => {
+            tracing::error!(%error, "a function ended badly");
+            let mut response = Response::new(full("Internal Server Error\n"));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    })
 }
 
 /// Finds the certificate for the name a client asks for; the node's own where there is none. Files are read at every

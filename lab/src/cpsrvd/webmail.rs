@@ -1,7 +1,6 @@
 //! Webmail: the folders and messages of the signed-in mailbox, read through Dovecot's own `doveadm`, which opens the
 //! mailbox as its owner.
 
-use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 use mail_parser::MessageParser;
@@ -9,7 +8,7 @@ use serde_json::Value;
 
 use super::pages;
 use super::path::percent_encode;
-use super::route::{Answer, reply};
+use super::reply::{Answer, html as html_page};
 use crate::call::{Args, Caller, Failure};
 use crate::machine::{Machine, system};
 use crate::uapi::pops::html;
@@ -34,7 +33,7 @@ pub fn page(machine: &Machine, caller: &Caller, prefix: &str, path: &[&str], arg
 }
 
 fn html_reply(status: StatusCode, text: String) -> Answer {
-    let mut answer = reply(status, "text/html; charset=\"utf-8\"", Bytes::from(text));
+    let mut answer = html_page(status, text);
     // Mail is hostile text: nothing in a page runs or loads.
     let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; form-action 'self'");
     answer.headers_mut().insert(HeaderName::from_static("content-security-policy"), policy);

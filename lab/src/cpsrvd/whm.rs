@@ -178,6 +178,14 @@ pub fn call(machine: &Machine, caller: &Caller, name: &str, args: &Args) -> Resu
     Ok((function.run)(machine, caller, args)?)
 }
 
+/// The packages `caller` may use for accounts, as `listpkgs` lists them.
+///
+/// # Errors
+/// When the packages cannot be read.
+pub fn packages_of(machine: &Machine, caller: &Caller, args: &Args) -> Reply {
+    packages::listpkgs(machine, caller, args)
+}
+
 /// The functions `caller` may call.
 fn applist(_machine: &Machine, caller: &Caller, _args: &Args) -> Reply {
     let may = FUNCTIONS.iter().filter(|function| function.acl.is_empty() || caller.may(function.acl));

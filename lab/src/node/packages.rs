@@ -28,6 +28,8 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("passwd", "system users of accounts"),
     ("procps", "looking at processes"),
     ("curl", "trying out the APIs"),
+    ("perl", "runs the Template Toolkit"),
+    ("libtemplate-perl", "package extensions in WHM's forms"),
     ("shellcheck", "the check of scripts"),
 ];
 

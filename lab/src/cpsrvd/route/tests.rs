@@ -22,6 +22,7 @@ fn ask(
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let peer = "10.77.0.200".parse().unwrap();
     let answered = answer(machine, &Asked { service, peer, parts, body: Bytes::from(body.to_owned()) });
+    let Answered::Page(answered) = answered else { panic!("{uri} is a program") };
     let (head, body) = answered.into_parts();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let bytes = runtime.block_on(body.collect()).unwrap().to_bytes();

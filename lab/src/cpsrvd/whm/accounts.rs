@@ -89,6 +89,11 @@ fn wanted(machine: &Machine, caller: &Caller, args: &Args) -> Result<NewAccount,
             set(key, &limit(key, value)?);
         }
     }
+    machine.apply_extensions(&mut values, args)?;
+    let mut set = |key: &str, value: &str| match values.iter_mut().find(|(name, _)| name == key) {
+        Some(entry) => value.clone_into(&mut entry.1),
+        None => values.push((key.to_owned(), value.to_owned())),
+    };
     let user = args.need("username")?.to_owned();
     let owner = match args.get("owner").filter(|owner| !owner.is_empty()) {
         _ if args.flag("ownerself") => user.clone(),
