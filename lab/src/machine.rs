@@ -6,6 +6,7 @@
 //! accounts   /var/cpanel/users, /etc/userdomains and friends: who owns which domain
 //! system     users of the operating system
 //! create, modify, remove, suspend   what happens to an account
+//! domains    addon, parked and sub domains
 //! zones      zone files as cPanel shows and edits them
 //! packages, extensions, resellers, tokens, profile, routing, dkim, tls   the rest of cPanel's places
 //! ```
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub mod accounts;
 pub mod create;
 pub mod dkim;
+pub mod domains;
 pub mod extensions;
 pub mod files;
 pub mod modify;

@@ -6,6 +6,7 @@
 //! fill      mail for mailboxes
 //! cpsrvd    the stand-in cpsrvd: listeners, sign-in, ACLs, envelopes, WHM API 1 functions
 //! uapi      UAPI functions
+//! domains   addon, parked and sub domains with the hooks around them
 //! hooks     standard hooks: registry, firing, manage_hooks
 //! appconfig applications registered with cpsrvd, and the commands
 //! commands  the commands at cPanel's paths, by name
@@ -19,6 +20,7 @@ mod call;
 mod client;
 mod commands;
 mod cpsrvd;
+mod domains;
 mod fill;
 mod hooks;
 mod machine;

@@ -6,6 +6,7 @@
 //! mailboxes       mailboxes on disk        pops, suspension   the functions over them
 //! aliases         /etc/valiases            forwarders, autoresponders, default addresses
 //! filters         /etc/vfilters and the filters of mailboxes
+//! web_domains      domains beside the main one
 //! domains, quota, tokens, session, zones   the other modules
 //! envelope        what callers see         command    `uapi` on the command line
 //! autorespond     the program behind an autoresponder's pipe
@@ -31,6 +32,7 @@ pub mod quota;
 pub mod session;
 pub mod suspension;
 pub mod tokens;
+pub mod web_domains;
 pub mod zones;
 
 use std::io;
@@ -65,6 +67,25 @@ pub struct Context<'a> {
 /// # Errors
 /// The function's own failure, a veto, or that there is no such function.
 pub fn call(machine: &Machine, caller: &Caller, module: &str, function: &str, args: &Args) -> Reply {
+    call_as(machine, caller, module, function, args, Fired::Uapi)
+}
+
+/// As [`call`], for callers with events of their own: API 2, and WHM functions that read through UAPI.
+///
+/// # Errors
+/// As [`call`], without vetoes.
+pub fn call_without_hooks(machine: &Machine, caller: &Caller, module: &str, function: &str, args: &Args) -> Reply {
+    call_as(machine, caller, module, function, args, Fired::Nothing)
+}
+
+/// Which events a call fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fired {
+    Uapi,
+    Nothing,
+}
+
+fn call_as(machine: &Machine, caller: &Caller, module: &str, function: &str, args: &Args, fired: Fired) -> Reply {
     let found = functions::find(module, function)?;
     let account = Account::load(machine, &caller.user)?;
     let own;
@@ -80,21 +101,27 @@ pub fn call(machine: &Machine, caller: &Caller, module: &str, function: &str, ar
     {
         return Err(Failure::new(format!("This feature requires the “{role}” role, which is not enabled on this server.")));
     }
+    if fired == Fired::Nothing {
+        return run(found, machine, caller, &account, args);
+    }
     let event = format!("UAPI::{module}::{function}");
-    let payload = |output: Option<&Value>| {
-        let mut data = Map::new();
-        data.insert("args".into(), Value::Object(as_object(args)));
-        if let Some(output) = output {
-            data.insert("output".into(), output.clone());
-        }
-        data.insert("user".into(), json!(caller.user));
-        Value::Object(data)
-    };
-    hooks::fire(machine, "Cpanel", &event, Stage::Pre, payload(None)).map_err(|veto| Failure::new(veto.message))?;
+    hooks::fire(machine, "Cpanel", &event, Stage::Pre, event_data(caller, args, None))
+        .map_err(|veto| Failure::new(veto.message))?;
     let outcome = run(found, machine, caller, &account, args)?;
     // A hook after the event cannot undo it; what it says is in the error log.
-    let _ = hooks::fire(machine, "Cpanel", &event, Stage::Post, payload(Some(&outcome.data)));
+    let _ = hooks::fire(machine, "Cpanel", &event, Stage::Post, event_data(caller, args, Some(&outcome.data)));
     Ok(outcome)
+}
+
+/// The `data` of an event of the `Cpanel` category: the arguments, who calls, and the function's output once there is one.
+pub fn event_data(caller: &Caller, args: &Args, output: Option<&Value>) -> Value {
+    let mut data = Map::new();
+    data.insert("args".into(), Value::Object(as_object(args)));
+    if let Some(output) = output {
+        data.insert("output".into(), output.clone());
+    }
+    data.insert("user".into(), json!(caller.user));
+    Value::Object(data)
 }
 
 /// Functions that change shared files hold the server's lock, so that `uapi`, `whmapi1` and `cpsrvd` do not undo each other's changes.

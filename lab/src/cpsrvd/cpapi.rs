@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::envelope;
 use crate::call::{Args, Caller, Failure, Reply};
+use crate::hooks::{self, Stage};
 use crate::machine::Machine;
 use crate::uapi;
 
@@ -21,6 +22,9 @@ const SAME: &[(&str, &str, &str)] = &[
     ("Email", "listforwards", "list_forwarders"),
     ("Email", "listmaildomains", "list_mail_domains"),
     ("Email", "listautoresponders", "list_auto_responders"),
+    ("AddonDomain", "listaddondomains", "listaddondomains"),
+    ("Park", "listparkeddomains", "listparkeddomains"),
+    ("SubDomain", "listsubdomains", "listsubdomains"),
 ];
 
 /// API 2 functions that change something, and the UAPI function that does it.
@@ -29,6 +33,12 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("Email", "delpop", "delete_pop"),
     ("Email", "passwdpop", "passwd_pop"),
     ("Email", "editquota", "edit_pop_quota"),
+    ("AddonDomain", "addaddondomain", "addaddondomain"),
+    ("AddonDomain", "deladdondomain", "deladdondomain"),
+    ("Park", "park", "park"),
+    ("Park", "unpark", "unpark"),
+    ("SubDomain", "addsubdomain", "addsubdomain"),
+    ("SubDomain", "delsubdomain", "delsubdomain"),
 ];
 
 /// Calls a function of the account `caller` stands for and gives its envelope.
@@ -52,22 +62,33 @@ pub fn call(machine: &Machine, caller: &Caller, args: &Args) -> Result<Value, Fa
     }
 }
 
+/// Calls an API 2 function, between the hooks of `Api2::module::function`. Those after it always run: the function's own failure is in its
+/// output.
 fn api2(machine: &Machine, caller: &Caller, module: &str, function: &str, args: &Args) -> Reply {
     let find = |table: &[(&str, &str, &'static str)]| {
         table.iter().find(|(m, f, _)| *m == module && *f == function).map(|(_, _, same)| *same)
     };
-    if let Some(same) = find(SAME) {
-        return uapi::call(machine, caller, module, same, args);
-    }
-    if let Some(same) = find(ACTIONS) {
+    let (same, acts) = match (find(SAME), find(ACTIONS)) {
+        (Some(same), _) => (same, false),
+        (None, Some(same)) => (same, true),
+        (None, None) => return Err(Failure::new(format!("Could not find function “{function}” in module “{module}”"))),
+    };
+    let event = format!("Api2::{module}::{function}");
+    let data = uapi::event_data(caller, args, None);
+    hooks::fire(machine, "Cpanel", &event, Stage::Pre, data).map_err(|veto| Failure::new(veto.message))?;
+    let mut reply = uapi::call_without_hooks(machine, caller, module, same, args);
+    if acts {
         // API 2 tells of failure inside its data.
-        return Ok(match uapi::call(machine, caller, module, same, args) {
+        reply = Ok(match reply {
             Ok(_) => json!([{"result": 1, "reason": ""}]),
             Err(failure) => json!([{"result": 0, "reason": failure.reason}]),
         }
         .into());
     }
-    Err(Failure::new(format!("Could not find function “{function}” in module “{module}”")))
+    let output =
+        reply.as_ref().map_or_else(|failure| json!([{"result": 0, "reason": failure.reason}]), |outcome| outcome.data.clone());
+    let _ = hooks::fire(machine, "Cpanel", &event, Stage::Post, uapi::event_data(caller, args, Some(&output)));
+    reply
 }
 
 #[cfg(test)]

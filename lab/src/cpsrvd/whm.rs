@@ -10,6 +10,7 @@ mod accounts;
 mod api;
 mod change;
 mod dns;
+mod domains;
 mod mail;
 mod packages;
 mod server;
@@ -90,6 +91,11 @@ const FUNCTIONS: &[Function] = &[
     function("get_service_proxy_backends", "all", User("username"), services::get_backends),
     function("unset_all_service_proxy_backends", "all", User("username"), services::unset_backends),
     function("terminate_cpuser_mailbox_sessions", "all", User("username"), mail::terminate_sessions),
+    function("create_subdomain", "all", Free, domains::create_subdomain),
+    function("create_parked_domain_for_user", "park-dns", User("username"), domains::create_parked),
+    function("delete_domain", "all", Free, domains::delete_domain),
+    function("getdomainowner", "list-accts", Free, domains::getdomainowner),
+    function("get_domain_info", "list-accts", Free, domains::get_domain_info),
     function("parse_dns_zone", "edit-dns", Domain("zone"), dns::parse_dns_zone),
     function("mass_edit_dns_zone", "edit-dns", Domain("zone"), dns::mass_edit_dns_zone),
     gated("dumpzone", "edit-dns", Domain("domain"), "DNS", dns::dumpzone),

@@ -67,6 +67,31 @@ impl Account {
             .collect()
     }
 
+    /// Adds a domain beside the main one, under the first free number.
+    pub fn add_domain(&mut self, domain: &str) {
+        if self.domains().iter().any(|own| own == domain) {
+            return;
+        }
+        let free = (1..).map(|number: u32| format!("DNS{number}")).find(|key| self.get(key).is_none());
+        if let Some(key) = free {
+            self.set(&key, domain);
+        }
+    }
+
+    /// Removes a domain that is not the main one, with its mail routing.
+    pub fn remove_domain(&mut self, domain: &str) {
+        let doomed: Vec<String> = self
+            .values
+            .iter()
+            .filter(|(key, value)| key.starts_with("DNS") && key != "DNS" && value == domain)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in doomed {
+            self.unset(&key);
+        }
+        self.unset(&format!("MXCHECK-{domain}"));
+    }
+
     /// The reseller (or `root`) the account belongs to.
     pub fn owner(&self) -> &str {
         self.get("OWNER").unwrap_or("root")

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::domains::Domains;
 use super::routing::MailRouting;
 use super::system::{self, NewUser, SystemUser};
 use super::{Account, Machine, files, names, passwords, tokens};
@@ -117,6 +118,8 @@ impl Machine {
         account.set("HASSPF", if new.spf { "1" } else { "0" });
         account.set(&format!("MXCHECK-{domain}"), if new.mxcheck.is_empty() { "local" } else { &new.mxcheck });
         self.save_account(&account)?;
+        let domains = Domains { main_domain: domain.to_owned(), ..Domains::default() };
+        self.save_domains(&new.user, &domains)?;
         std::os::unix::fs::chown(self.path(&format!("{}/{}", super::accounts::USERS, new.user)), Some(0), Some(user.gid))?;
         let owner = account.owner().to_owned();
         self.edit::<Failure>("/etc/trueuserowners", 0o644, |old| Ok(files::with_pair(old, &new.user, Some(&owner))))?;

@@ -70,6 +70,7 @@ impl Machine {
                 }
             }
         }
+        self.rename_userdata(old, new, &old_home, &new_home)?;
         self.rename_mail_tables(&new_home, &old_home)?;
         self.rename_tokens(old, new)?;
         tokens::forget_sessions(self, old)
@@ -107,8 +108,20 @@ impl Machine {
             return Err(Failure::new(format!("Sorry, a DNS entry for “{new}” already exists.")));
         }
         self.end_mail_sessions(user)?;
-        self.release_domain(&old)?;
-        self.claim_domain(&new, user, true)?;
+        self.rename_mail_domain(user, &old, &new, true)?;
+        self.rename_zone(&old, &new)?;
+        self.forget_certificate(&old)?;
+        self.autossl(&new)?;
+        self.rename_subdomains(user, &old, &new)?;
+        tokens::forget_sessions(self, user)
+    }
+
+    /// Gives what a domain of the account has of mail to another name: tables, mailboxes, routing, signing key, its line in the account's
+    /// file.
+    pub(super) fn rename_mail_domain(&self, user: &str, old: &str, new: &str, main: bool) -> Result<(), Failure> {
+        let account = self.account(user)?;
+        self.release_domain(old)?;
+        self.claim_domain(new, user, main)?;
         for folder in ["/etc/valiases", "/etc/vdomainaliases", "/etc/vfilters", "/var/cpanel/suspended_incoming"] {
             let (from, to) = (self.path(&format!("{folder}/{old}")), self.path(&format!("{folder}/{new}")));
             if from.exists() {
@@ -120,8 +133,8 @@ impl Machine {
         if let Some(found) = self.system_user(user) {
             for folder in ["etc", "mail"] {
                 let base = self.path(&found.home.to_string_lossy()).join(folder);
-                if base.join(&old).exists() {
-                    std::fs::rename(base.join(&old), base.join(&new))?;
+                if base.join(old).exists() {
+                    std::fs::rename(base.join(old), base.join(new))?;
                 }
             }
             let passwd = self.path(&found.home.to_string_lossy()).join(format!("etc/{new}/passwd"));
@@ -131,23 +144,24 @@ impl Machine {
             }
         }
         let routing = super::create::routing(account.get(&format!("MXCHECK-{old}")).unwrap_or("local"))?;
-        self.set_mail_routing(&old, None)?;
-        self.set_mail_routing(&new, Some(routing))?;
-        let former = self.set_manual_mx(&old, None)?;
+        self.set_mail_routing(old, None)?;
+        self.set_mail_routing(new, Some(routing))?;
+        let former = self.set_manual_mx(old, None)?;
         if let Some(host) = former {
-            self.set_manual_mx(&new, Some(&host))?;
+            self.set_manual_mx(new, Some(&host))?;
         }
-        self.rename_dkim_key(&old, &new)?;
-        self.rename_zone(&old, &new)?;
-        self.forget_certificate(&old)?;
-        self.autossl(&new)?;
+        self.rename_dkim_key(old, new)?;
         self.edit_account(user, |account| {
-            account.set("DNS", &new);
+            let key =
+                account.values.iter().find(|(key, value)| key.starts_with("DNS") && value == old).map(|(key, _)| key.clone());
+            if let Some(key) = key {
+                account.set(&key, new);
+            }
             let routing = account.get(&format!("MXCHECK-{old}")).unwrap_or("local").to_owned();
             account.unset(&format!("MXCHECK-{old}"));
             account.set(&format!("MXCHECK-{new}"), &routing);
         })?;
-        tokens::forget_sessions(self, user)
+        Ok(())
     }
 
     /// The zone `old` under the name `new`, absolute names in it renamed.

@@ -45,6 +45,7 @@ impl Machine {
         for table in ["/etc/trueuserowners", "/etc/domainusers"] {
             self.edit::<Failure>(table, 0o644, |old| Ok(files::with_pair(old, user, None)))?;
         }
+        self.forget_userdata(user)?;
         self.set_reseller(user, None)?;
         self.forget_tokens(user)?;
         tokens::forget_sessions(self, user)?;

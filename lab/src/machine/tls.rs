@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::{Machine, files, names};
+use super::{Machine, files};
 use crate::call::Failure;
 
 /// The lab's authority inside a node.
@@ -121,9 +121,7 @@ impl Machine {
 
     /// Does what AutoSSL does for a domain: one certificate for it and its service names, installed.
     pub fn autossl(&self, domain: &str) -> Result<(), Failure> {
-        let mut hosts = vec![domain.to_owned()];
-        hosts.extend(names::SERVICE_SUBDOMAINS.iter().map(|label| format!("{label}.{domain}")));
-        if let Some(certificate) = self.issue_certificate(&hosts)? {
+        if let Some(certificate) = self.issue_certificate(&self.certified_names(domain))? {
             self.install_certificate(domain, &certificate)?;
         }
         Ok(())

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::call::{Failure, Reply};
+use crate::machine::domains::{Domains, Kind};
 use crate::uapi::Context;
 
 /// `Email::list_mail_domains`, the main domain first.
@@ -43,28 +44,35 @@ pub fn account_name(cx: &Context<'_>) -> Reply {
     .into())
 }
 
-/// `DomainInfo::list_domains`. Domains beside the main one serve the same site: they are aliases.
+/// `DomainInfo::list_domains`.
 pub fn list_domains(cx: &Context<'_>) -> Reply {
+    let domains = cx.machine.domains_of(&cx.account.user)?;
     Ok(json!({
-        "addon_domains": [],
-        "main_domain": cx.account.main_domain(),
-        "parked_domains": cx.account.domains.iter().skip(1).collect::<Vec<_>>(),
-        "sub_domains": [],
+        "addon_domains": domains.addon_domains.keys().collect::<Vec<_>>(),
+        "main_domain": domains.main_domain,
+        "parked_domains": domains.parked_domains,
+        "sub_domains": domains.sub_domains,
     })
     .into())
 }
 
-/// `DomainInfo::domains_data`, `format` hash (default) or list. Aliases have no data of their own; they stand in `serveralias`.
+/// `DomainInfo::domains_data`, `format` hash (default) or list. Parked domains have no data of their own; they stand in the main domain's
+/// `serveralias`.
 pub fn domains_data(cx: &Context<'_>) -> Reply {
-    let main = main_data(cx, cx.args.flag("return_https_redirects_status"));
-    let parked: Vec<&String> = cx.account.domains.iter().skip(1).collect();
+    let redirects = cx.args.flag("return_https_redirects_status");
+    let domains = cx.machine.domains_of(&cx.account.user)?;
+    let main = main_data(cx, &domains, redirects);
+    let addons = domains.addon_domains.iter().map(|(addon, sub)| site_data(cx, addon, sub, redirects));
+    let addons = addons.collect::<Result<Vec<_>, _>>()?;
+    let subs = domains.sub_domains.iter().filter(|sub| !domains.carries_addon(sub));
+    let subs = subs.map(|sub| site_data(cx, sub, sub, redirects)).collect::<Result<Vec<_>, _>>()?;
     Ok(match cx.args.get("format") {
-        Some("list") => json!([main]),
+        Some("list") => json!(std::iter::once(main).chain(addons).chain(subs).collect::<Vec<_>>()),
         None | Some("" | "hash") => json!({
-            "addon_domains": [],
+            "addon_domains": addons,
             "main_domain": main,
-            "parked_domains": parked,
-            "sub_domains": [],
+            "parked_domains": domains.parked_domains,
+            "sub_domains": subs,
         }),
         Some(other) => {
             return Err(Failure::new(format!("“{other}” is not a valid “format”: use “hash” or “list”.")));
@@ -73,13 +81,26 @@ pub fn domains_data(cx: &Context<'_>) -> Reply {
     .into())
 }
 
-/// `DomainInfo::single_domain_data` of the main domain.
+/// `DomainInfo::single_domain_data`.
 pub fn single_domain_data(cx: &Context<'_>) -> Reply {
     let domain = cx.account.own_domain(cx.args.need("domain")?)?;
-    if domain != cx.account.main_domain() {
-        return Err(Failure::new(format!("“{domain}” is an alias, which has no data of its own.")));
-    }
-    let mut data = main_data(cx, cx.args.flag("return_https_redirect_status"));
+    let redirects = cx.args.flag("return_https_redirect_status");
+    let domains = cx.machine.domains_of(&cx.account.user)?;
+    let mut data = match domains.kind(&domain) {
+        Some(Kind::Main) => main_data(cx, &domains, redirects),
+        Some(Kind::Parked) | None => {
+            return Err(Failure::new(format!("“{domain}” is an alias, which has no data of its own.")));
+        }
+        Some(Kind::Addon | Kind::Sub) => {
+            let sub = domains.addon_domains.get(&domain).unwrap_or(&domain);
+            let mut data = site_data(cx, &domain, sub, redirects)?;
+            let root = data["documentroot"].as_str().unwrap_or_default().to_owned();
+            data["customlog"] = json!([{"format": "combined", "target": format!("/etc/apache2/logs/domlogs/{sub}")}]);
+            data["ifmodulemodsuphpc"] = json!({"group": cx.account.user});
+            data["scriptalias"] = json!([{"path": format!("{root}/cgi-bin"), "url": "/cgi-bin/"}]);
+            data
+        }
+    };
     if let Value::Object(map) = &mut data {
         // The two functions publish different members of the same file.
         map.retain(|name, _| !["ipv6", "no_cache_update"].contains(&name.as_str()));
@@ -89,14 +110,39 @@ pub fn single_domain_data(cx: &Context<'_>) -> Reply {
     Ok(data.into())
 }
 
-fn main_data(cx: &Context<'_>, redirects: bool) -> Value {
+/// The data of an addon or sub domain: of the sub domain's site.
+fn site_data(cx: &Context<'_>, domain: &str, sub: &str, redirects: bool) -> Result<Value, Failure> {
+    let account = cx.account;
+    let site = cx.machine.site(&account.user, sub)?;
+    let mut data = json!({
+        "documentroot": site.documentroot,
+        "domain": domain,
+        "group": account.user,
+        "hascgi": u8::from(account.record.get("HASCGI") == Some("1")),
+        "homedir": account.home,
+        "ip": account.record.get("IP"),
+        "ipv6": Value::Null,
+        "no_cache_update": 0,
+        "owner": account.record.owner(),
+        "serveradmin": format!("webmaster@{sub}"),
+        "serveralias": site.serveralias,
+        "servername": sub,
+        "type": if domain == sub { "sub_domain" } else { "addon_domain" },
+        "usecanonicalname": site.usecanonicalname,
+        "user": account.user,
+        "userdirprotect": 0,
+    });
+    add_redirects(cx, &mut data, domain, redirects);
+    Ok(data)
+}
+
+fn main_data(cx: &Context<'_>, domains: &Domains, redirects: bool) -> Value {
     let account = cx.account;
     let domain = account.main_domain();
-    let aliases: Vec<String> = account
-        .domains
+    let aliases: Vec<String> = domains
+        .parked_domains
         .iter()
-        .skip(1)
-        .flat_map(|alias| [alias.clone(), format!("www.{alias}")])
+        .flat_map(|alias| [alias.clone(), format!("mail.{alias}"), format!("www.{alias}")])
         .chain([format!("mail.{domain}"), format!("www.{domain}")])
         .collect();
     let user = &account.user;
@@ -121,13 +167,18 @@ fn main_data(cx: &Context<'_>, redirects: bool) -> Value {
         "user": user,
         "userdirprotect": 0,
     });
-    if let (true, Value::Object(map)) = (redirects, &mut data) {
-        let certified = cx.machine.path(&format!("/var/cpanel/ssl/domain_tls/{domain}/combined")).exists();
+    add_redirects(cx, &mut data, domain, redirects);
+    data
+}
+
+/// What `domains_data` tells of HTTPS when asked.
+fn add_redirects(cx: &Context<'_>, data: &mut Value, domain: &str, wanted: bool) {
+    if let (true, Value::Object(map)) = (wanted, data) {
+        let certified = cx.machine.certificate(domain).is_some();
         map.insert("all_aliases_valid".into(), json!(u8::from(certified)));
         map.insert("can_https_redirect".into(), json!(u8::from(certified)));
         map.insert("is_https_redirecting".into(), json!(0));
     }
-    data
 }
 
 /// `DomainInfo::main_domain_builtin_subdomain_aliases`.

@@ -1,7 +1,9 @@
 //! The table of UAPI functions. What is not here does not exist on this server, and is refused as cPanel refuses it.
 
 use crate::call::{Failure, Reply};
-use crate::uapi::{Context, autoresponders, domains, filters, forwarders, pops, quota, session, suspension, tokens, zones};
+use crate::uapi::{
+    Context, autoresponders, domains, filters, forwarders, pops, quota, session, suspension, tokens, web_domains, zones,
+};
 
 /// How a webmail caller reaches a function, whose mailbox is all it may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,11 @@ const fn change(name: &'static str, handler: fn(&Context<'_>) -> Reply, reach: R
     Function { module: "Email", name, handler, locks: true, reach, role: Some("MailReceive") }
 }
 
+/// A function of the web server's role. Those that change something run hooks, so they take the lock themselves.
+const fn web(module: &'static str, name: &'static str, handler: fn(&Context<'_>) -> Reply) -> Function {
+    Function { module, name, handler, locks: false, reach: Reach::Account, role: Some("WebServer") }
+}
+
 /// Every function.
 pub const FUNCTIONS: &[Function] = &[
     mail("account_name", domains::account_name, Reach::Whole("account")),
@@ -93,6 +100,15 @@ pub const FUNCTIONS: &[Function] = &[
     change("unsuspend_incoming", suspension::unsuspend_incoming, Reach::Account),
     change("unsuspend_login", suspension::unsuspend_login, Reach::Account),
     mail("verify_password", pops::verify_password, Reach::Account),
+    web("AddonDomain", "addaddondomain", web_domains::addaddondomain),
+    web("AddonDomain", "deladdondomain", web_domains::deladdondomain),
+    read("AddonDomain", "listaddondomains", web_domains::listaddondomains, Reach::Account),
+    web("Park", "park", web_domains::park),
+    web("Park", "unpark", web_domains::unpark),
+    read("Park", "listparkeddomains", web_domains::listparkeddomains, Reach::Account),
+    web("SubDomain", "addsubdomain", web_domains::addsubdomain),
+    web("SubDomain", "delsubdomain", web_domains::delsubdomain),
+    read("SubDomain", "listsubdomains", web_domains::listsubdomains, Reach::Account),
     read("DNS", "mass_edit_zone", zones::mass_edit_zone, Reach::Account),
     read("DNS", "parse_zone", zones::parse_zone, Reach::Account),
     read("DomainInfo", "domains_data", domains::domains_data, Reach::Account),

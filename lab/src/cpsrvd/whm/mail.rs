@@ -112,7 +112,7 @@ pub(super) fn list_pops_for(machine: &Machine, _caller: &Caller, args: &Args) ->
     machine.account(user)?;
     let caller = Caller { user: user.to_owned(), mailbox: None, acls: Vec::new() };
     let skip_main = Args(vec![("skip_main".to_owned(), "1".to_owned())]);
-    let listed = crate::uapi::call(machine, &caller, "Email", "list_pops", &skip_main)?.data;
+    let listed = crate::uapi::call_without_hooks(machine, &caller, "Email", "list_pops", &skip_main)?.data;
     let pops: Vec<&Value> = listed.as_array().into_iter().flatten().map(|pop| &pop["email"]).collect();
     Ok(json!({"pops": pops}).into())
 }
