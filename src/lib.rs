@@ -25,6 +25,7 @@
 //! shim       the HTTP front: who calls, what is asked, who answers
 //! serve      the authority at work: sockets, links, API functions of ours, events, health
 //! moves      the mover: plan, steps, cutover, undo
+//! halves     the two halves of an account: the child's is brought to the parent's
 //! agent      the node channel as the child serves it
 //! authority  the means of serve and moves: store, tokens, this server's API, the way to each child
 //! child      a child as its parent reaches it
@@ -70,6 +71,7 @@ pub mod authority;
 pub mod child;
 pub mod cli;
 pub mod error;
+pub mod halves;
 pub mod hooks;
 pub mod host;
 pub mod install;

@@ -13,6 +13,7 @@ const ORDER: [&str; 17] = [
     "shim",
     "serve",
     "moves",
+    "halves",
     "agent",
     "authority",
     "child",

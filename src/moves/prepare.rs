@@ -1,8 +1,10 @@
 //! Before the copy: the target is made ready. And what takes a move back to where it began.
 
 use super::configuration::{self, Change};
+use super::end::End;
 use super::{Job, cutover, drill, gather};
 use crate::error::{Code, Error, Result};
+use crate::halves::{self, When};
 use crate::host::{HostCall, Occupancy};
 use crate::mailbox;
 use crate::panel;
@@ -110,6 +112,7 @@ async fn account(job: &mut Job) -> Result<String> {
     if !job.forward() {
         return Ok("both accounts exist".into());
     }
+    let End::There(_, child) = job.target.clone() else { return Ok("the mail stays on this server".into()) };
     let user = job.user().to_owned();
     let note = if occupancy(job).await?.user_exists {
         "it exists there, from an earlier move"
@@ -117,46 +120,12 @@ async fn account(job: &mut Job) -> Result<String> {
         // Recorded before it is made: if we end here, undo knows whom it may remove.
         job.outputs.made_account = true;
         job.record("account: being made on the child")?;
-        let summary = job.authority.own.whm("accountsummary", &[("user", &user)]).await?;
-        let row = &summary["acct"][0];
-        let shell = row["shell"].as_str().is_some_and(|shell| !shell.contains("noshell") && !shell.contains("nologin"));
-        let contact = row["email"].as_str().filter(|email| email.contains('@')).unwrap_or_default().to_owned();
-        let password = random_password()?;
-        let domain = job.outputs.domains[0].clone();
-        let mut params = vec![
-            ("username", user.as_str()),
-            ("domain", domain.as_str()),
-            ("password", password.as_str()),
-            ("mxcheck", "local"),
-            ("quota", "0"),
-            ("maxpop", "unlimited"),
-            ("max_emailacct_quota", "unlimited"),
-            ("hasshell", if shell { "1" } else { "0" }),
-        ];
-        if !contact.is_empty() {
-            params.push(("contactemail", contact.as_str()));
-        }
-        job.target.panel().whm("createacct", &params).await?;
+        halves::create(&child, &user, &halves::on_parent(&job.authority, &user).await?).await?;
         "made"
     };
-    let hash: String = job.source.host(HostCall::PasswordHash { user: user.clone() }).await?;
-    job.target.host::<Value>(HostCall::SetPasswordHash { user, hash }).await?;
-    Ok(note.into())
-}
-
-fn random_password() -> Result<String> {
-    use std::fmt::Write as _;
-    let mut bytes = [0u8; 24];
-    let mut filled = 0;
-    while filled < bytes.len() {
-        filled += rustix::rand::getrandom(&mut bytes[filled..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|cause| Error::machine("getting random bytes", cause))?;
-    }
-    let mut password = String::from("Ln!");
-    for byte in bytes {
-        let _ = write!(password, "{byte:02x}");
-    }
-    Ok(password)
+    let mut notes = vec![note.to_owned()];
+    notes.extend(halves::bring(&job.authority, &child, &user, When::Arriving).await?);
+    Ok(notes.join("; "))
 }
 
 /// Everything but messages: mailboxes with their hashes, what is set up for them, DKIM keys, certificates.
@@ -176,44 +145,11 @@ pub async fn configure(job: &mut Job) -> Result<String> {
         made => format!("{made} mailboxes made, {} other changes", changes.len() - made),
     }];
     if job.forward() {
-        notes.push(keys(job).await?);
-        notes.push(certificates(job).await?);
+        let (from, to) = (job.source.panel(), job.target.panel());
+        notes.push(format!("{} DKIM keys", halves::keys(from, to, &domains).await?));
+        notes.push(format!("{} certificates", halves::certificates(from, to, &domains).await?));
     }
     Ok(notes.join("; "))
-}
-
-/// The child signs with the parent's DKIM keys, which the zones already publish.
-async fn keys(job: &Job) -> Result<String> {
-    let mut moved = 0;
-    for domain in &job.outputs.domains {
-        let found = job.source.panel().whm("fetch_dkim_private_keys", &[("domain", domain)]).await?;
-        let pem = found["payload"].as_array().into_iter().flatten().find_map(|row| row["pem"].as_str()).unwrap_or_default();
-        if !pem.is_empty() {
-            job.target.panel().whm("install_dkim_private_keys", &[("domain", domain), ("key", pem)]).await?;
-            moved += 1;
-        }
-    }
-    Ok(format!("{moved} DKIM keys"))
-}
-
-/// The child has the certificates of the mail names before anyone is sent there.
-async fn certificates(job: &Job) -> Result<String> {
-    let mut moved = 0;
-    for domain in &job.outputs.domains {
-        let names: Vec<String> = ["mail", "webmail"].iter().map(|label| format!("{label}.{domain}")).collect();
-        let found = job.source.panel().whm("fetch_ssl_certificates_for_fqdns", &[("domains", &names.join(","))]).await?;
-        let rows = found["payload"].as_array().cloned().unwrap_or_default();
-        let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-        let Some(row) = rows.iter().find(|row| !text(row, "key").is_empty()) else { continue };
-        let certificate =
-            [text(row, "crt"), text(row, "certificate")].into_iter().find(|pem| !pem.is_empty()).unwrap_or_default();
-        let key = text(row, "key");
-        let chain = text(row, "cab");
-        let params = [("domain", domain.as_str()), ("crt", certificate.as_str()), ("key", key.as_str()), ("cab", chain.as_str())];
-        job.target.panel().whm("installssl", &params).await?;
-        moved += 1;
-    }
-    Ok(format!("{moved} certificates"))
 }
 
 /// The records that will change get a short TTL, so that caches let go of them early.
