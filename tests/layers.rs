@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// From the top down.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "cli",
     "install",
     "hooks",
