@@ -35,26 +35,28 @@ pub(crate) mod cutover;
 mod drill;
 pub mod end;
 mod gather;
+mod pace;
 mod prepare;
+mod queue;
 
 use crate::authority::{Authority, now_ms};
 use crate::error::{Code, Error, Result};
 use crate::rules::names::LOCAL;
 use crate::rules::{dns, plan};
-use crate::store::{Move, MoveState, NewMove};
+use crate::settings::Settings;
+use crate::store::{Move, MoveState};
 use crate::wire::{Destination, MoveView, PlanView};
 use copy::Session;
 use end::End;
+use pace::Live;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How often a hold may be given up and tried again before the move is undone.
 const HOLDS: usize = 4;
-/// How often a step that could not reach a node is tried before the move is undone.
-const TRIES: u32 = 5;
 /// The longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -92,6 +94,8 @@ struct Job {
     target: End,
     /// Told after every recorded event.
     news: watch::Sender<u64>,
+    /// Told how far the copy is.
+    live: Live,
 }
 
 impl Job {
@@ -160,12 +164,14 @@ impl Job {
 pub struct Engine {
     authority: Authority,
     news: Arc<Mutex<BTreeMap<i64, watch::Sender<u64>>>>,
+    live: Live,
+    begun: queue::Begun,
 }
 
 impl Engine {
     /// An engine over this authority.
     pub fn new(authority: Authority) -> Self {
-        Self { authority, news: Arc::default() }
+        Self { authority, news: Arc::default(), live: Live::default(), begun: queue::Begun::default() }
     }
 
     /// What a move would do, or why it cannot be.
@@ -173,7 +179,7 @@ impl Engine {
     /// # Errors
     /// When the facts cannot be had for a reason that is no refusal.
     pub async fn plan(&self, user: &str, to: &Destination) -> Result<PlanView> {
-        let (facts, dns) = gather::facts(&self.authority, user, to).await?;
+        let (facts, dns) = gather::facts(&self.authority, user, to, None).await?;
         let refusals = plan::refusals(&facts, to);
         Ok(PlanView {
             user: user.to_owned(),
@@ -188,58 +194,36 @@ impl Engine {
         })
     }
 
-    /// Starts a move that the rules allow; it goes on by itself.
-    ///
-    /// # Errors
-    /// [`Code::Refused`] with every reason.
-    pub async fn start(&self, user: &str, to: &Destination) -> Result<MoveView> {
-        let plan = self.plan(user, to).await?;
-        if !plan.refusals.is_empty() {
-            return Err(Error::new(Code::Refused, plan.refusals.join(" ")));
-        }
-        let outputs = Outputs {
-            domains: crate::host::domains_of(user)?,
-            made_account: false,
-            target_was_empty: false,
-            announced: BTreeMap::new(),
-            holding: false,
-            gated: false,
-            held_at: None,
-        };
-        let new = NewMove {
-            user: user.to_owned(),
-            origin: plan.from,
-            target: plan.to,
-            outputs: serde_json::to_value(outputs).map_err(|cause| Error::machine("recording the move", cause))?,
-            messages: plan.messages,
-            bytes: plan.bytes,
-        };
-        let id = self.authority.store.add_move(&new, now_ms())?;
-        self.spawn(id);
-        self.authority.store.move_view(id)
-    }
-
-    /// Takes up every move that had not ended when `serve` did.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn resume_all(&self) -> Result<()> {
-        for moving in self.authority.store.running_moves()? {
-            tracing::info!(move_id = moving.id, user = moving.user, state = moving.state.word(), "taking up a move again");
-            self.spawn(moving.id);
-        }
-        Ok(())
-    }
-
     /// Tells of every event of a move.
     pub fn watch(&self, id: i64) -> watch::Receiver<u64> {
         self.sender(id).subscribe()
+    }
+
+    /// A move as people see it, with its log and how far it is at this moment.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`].
+    pub fn view(&self, id: i64) -> Result<MoveView> {
+        let mut view = self.authority.store.move_view(id)?;
+        self.live.complete(&mut view);
+        Ok(view)
+    }
+
+    /// Every move, newest first, without logs.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn views(&self) -> Result<Vec<MoveView>> {
+        let mut views = self.authority.store.move_views()?;
+        views.iter_mut().for_each(|view| self.live.complete(view));
+        Ok(views)
     }
 
     fn sender(&self, id: i64) -> watch::Sender<u64> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert_with(|| watch::Sender::new(0)).clone()
     }
 
+    /// Drives a move from wherever it is, in the background, to its end.
     fn spawn(&self, id: i64) {
         let engine = self.clone();
         tokio::spawn(async move {
@@ -250,7 +234,9 @@ impl Engine {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
+            engine.live.forget(id);
             engine.news.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            engine.ended(id);
         });
     }
 
@@ -261,10 +247,24 @@ impl Engine {
             serde_json::from_value(moving.outputs.clone()).map_err(|cause| Error::machine("reading a move's record", cause))?;
         let source = End::of(&self.authority, &moving.origin)?;
         let target = End::of(&self.authority, &moving.target)?;
-        let mut job = Job { authority: self.authority.clone(), moving, outputs, source, target, news: self.sender(id) };
+        let mut job = Job {
+            authority: self.authority.clone(),
+            moving,
+            outputs,
+            source,
+            target,
+            news: self.sender(id),
+            live: self.live.clone(),
+        };
         if job.moving.state < MoveState::Switched {
             match self.towards_switch(&mut job).await {
                 Ok(()) => {}
+                Err(error) if job.moving.state == MoveState::Planned => {
+                    // Nothing was done yet, so nothing has to be taken back.
+                    job.moving.state = MoveState::Undone;
+                    job.moving.reason = Some(error.one_line());
+                    return job.record(format!("undone before it began: {}", error.one_line()));
+                }
                 Err(error) if job.moving.state < MoveState::Switched => {
                     job.moving.state = MoveState::Undoing;
                     job.moving.reason = Some(error.one_line());
@@ -287,13 +287,16 @@ impl Engine {
             cutover::release(job, "a restart").await?;
         }
         job.cancelled()?;
+        if job.moving.state == MoveState::Planned {
+            queue::still_stands(job).await?;
+        }
         patiently(job, prepare::Step::ALL).await?;
-        let mut session = Session::default();
+        let mut session = Session::of(job)?;
         for hold in 1..=HOLDS {
             // A gate that did not open when the last hold was given up keeps out the mail of others too.
             cutover::open_gate(job).await?;
             job.enter(MoveState::Seeding, "seed")?;
-            let seeded = copy::seed(job, &mut session).await?;
+            let seeded = seed(job, &mut session).await?;
             job.leave(&seeded)?;
             job.cancelled()?;
             match cutover::hold_and_switch(job, &mut session).await {
@@ -305,7 +308,7 @@ impl Engine {
                         return Err(error);
                     }
                     job.moving.reason = Some(error.one_line());
-                    session = Session::default();
+                    session.reset();
                 }
             }
         }
@@ -316,27 +319,75 @@ impl Engine {
 /// Does the preparing steps, each again for a while when a node cannot be reached.
 async fn patiently(job: &mut Job, steps: &[prepare::Step]) -> Result<()> {
     for step in steps {
-        let mut wait = Duration::from_millis(500);
-        for attempt in 1.. {
+        let mut patience = Patience::new(job);
+        loop {
             job.enter(MoveState::Preparing, step.name())?;
             match step.run(job).await {
                 Ok(note) => {
+                    job.moving.reason = None;
                     job.leave(&note)?;
                     break;
                 }
-                Err(error) if attempt < TRIES && matches!(error.code, Code::NotSent | Code::MayHaveHappened) => {
-                    job.moving.reason = Some(error.one_line());
-                    job.record(format!("{}: trying again: {}", step.name(), error.one_line()))?;
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                Err(error) => return Err(error),
+                Err(error) => patience.again(job, error).await?,
             }
             job.cancelled()?;
         }
-        job.moving.reason = None;
     }
     Ok(())
+}
+
+/// Copies, again for a while when a node cannot be reached: what is copied is not lost.
+async fn seed(job: &mut Job, session: &mut Session) -> Result<String> {
+    let mut patience = Patience::new(job);
+    loop {
+        let began = Instant::now();
+        match copy::seed(job, session).await {
+            Ok(note) => {
+                job.moving.reason = None;
+                return Ok(note);
+            }
+            Err(error) => {
+                session.reset();
+                if began.elapsed() > LONGEST_WAIT {
+                    // It went on for a while: this is another trouble than the last one.
+                    patience = Patience::new(job);
+                }
+                patience.again(job, error).await?;
+            }
+        }
+    }
+}
+
+/// Waiting for a node that does not answer, for as long as the settings say.
+struct Patience {
+    until: Instant,
+    wait: Duration,
+}
+
+impl Patience {
+    fn new(job: &Job) -> Self {
+        let patience = Settings::read(&job.authority.dir).node_patience;
+        Self { until: Instant::now() + patience, wait: Duration::from_millis(500) }
+    }
+
+    /// Waits before the next try, and says why. Gives the error back when it is not one that waiting helps against, or has lasted too
+    /// long; a wish to cancel ends the wait.
+    async fn again(&mut self, job: &mut Job, error: Error) -> Result<()> {
+        if !matches!(error.code, Code::NotSent | Code::MayHaveHappened) || Instant::now() + self.wait > self.until {
+            return Err(error);
+        }
+        job.moving.reason = Some(format!("waits for a node that does not answer: {}", error.one_line()));
+        let step = job.moving.step.clone();
+        job.record(format!("{step}: trying again: {}", error.one_line()))?;
+        let due = Instant::now() + self.wait;
+        while let Some(left) = due.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+            job.cancelled()?;
+        }
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        job.refresh();
+        Ok(())
+    }
 }
 
 fn name_of(to: &Destination) -> String {

@@ -6,4 +6,5 @@ pub mod names;
 pub mod nodes;
 pub mod pipes;
 pub mod plan;
+pub mod queue;
 pub mod verdict;

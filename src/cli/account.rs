@@ -15,19 +15,20 @@ pub enum Account {
         #[arg(long)]
         json: bool,
     },
-    /// Move an account's mail to a child
+    /// Move the mail of one or more accounts to a child
+    #[command(override_usage = "linked-nodes account distribute [OPTIONS] <USER>... <ALIAS>")]
     Distribute {
-        /// The cPanel user.
-        user: String,
-        /// The child's alias.
-        alias: String,
+        /// The cPanel users, then the child's alias.
+        #[arg(num_args = 2.., required = true, value_name = "USER... ALIAS")]
+        words: Vec<String>,
         #[command(flatten)]
         how: How,
     },
-    /// Move an account's mail back to this server
+    /// Move the mail of one or more accounts back to this server
     Dedistribute {
-        /// The cPanel user.
-        user: String,
+        /// The cPanel users.
+        #[arg(required = true, value_name = "USER")]
+        users: Vec<String>,
         #[command(flatten)]
         how: How,
     },
@@ -57,12 +58,47 @@ pub fn run(command: Account) -> Outcome {
             let accounts: Vec<AccountView> = ask::serve(&AdminCall::AccountList)?;
             if json { output::json(&accounts) } else { list(&accounts) }
         }
-        Account::Distribute { user, alias, how } => go(user, Destination::Child(alias), &how),
-        Account::Dedistribute { user, how } => go(user, Destination::Local, &how),
+        Account::Distribute { mut words, how } => {
+            let alias = words.pop().unwrap_or_default();
+            go(words, Destination::Child(alias), &how)
+        }
+        Account::Dedistribute { users, how } => go(users, Destination::Local, &how),
     }
 }
 
-fn go(user: String, to: Destination, how: &How) -> Outcome {
+fn go(mut users: Vec<String>, to: Destination, how: &How) -> Outcome {
+    match (users.len(), users.pop()) {
+        (1, Some(user)) => one(user, to, how),
+        (_, last) => {
+            users.extend(last);
+            if how.dry_run { plans(users, &to, how.json) } else { moves::several(users, to, how.detach, how.json) }
+        }
+    }
+}
+
+/// The plan of each of several accounts.
+fn plans(users: Vec<String>, to: &Destination, json: bool) -> Outcome {
+    let mut plans = Vec::new();
+    for user in users {
+        plans.push(ask::serve::<PlanView>(&AdminCall::AccountPlan { user, to: to.clone() })?);
+    }
+    if json {
+        output::json(&plans)?;
+    } else {
+        for plan in &plans {
+            output::data(&card(plan).render(output::width()))?;
+        }
+    }
+    let refused = plans.iter().filter(|plan| !plan.refusals.is_empty()).count();
+    if refused == 0 {
+        output::note("Nothing stands in the way. Nothing was changed.");
+        return Ok(());
+    }
+    output::note(&format!("{refused} of {} moves cannot be made as things are. Nothing was changed.", plans.len()));
+    Err(Failure::silent(Exit::Failed))
+}
+
+fn one(user: String, to: Destination, how: &How) -> Outcome {
     if how.dry_run {
         let plan: PlanView = ask::serve(&AdminCall::AccountPlan { user, to })?;
         return if how.json { output::json(&plan).and(verdict(&plan)) } else { show(&plan) };

@@ -1,6 +1,7 @@
 //! `move …`: the jobs that bring an account's mail from one node to another.
 
 mod progress;
+mod several;
 
 use super::exit::{Exit, Failure, Outcome};
 use super::table::{Card, Table};
@@ -9,6 +10,7 @@ use crate::error::{Code, Error};
 use crate::wire::{AdminCall, MoveView};
 use clap::Subcommand;
 use progress::Progress;
+pub use several::several;
 
 /// What can be done with moves.
 #[derive(Debug, Subcommand)]
@@ -96,6 +98,7 @@ pub fn watch(id: i64, json: bool) -> Outcome {
     }
 }
 
+/// What became of a move that ended well.
 fn summary(view: &MoveView) -> String {
     let mut text = format!(
         "The mail of {} is on {} now: {}, {}",
@@ -150,6 +153,9 @@ fn card(view: &MoveView) -> Card {
     card.field("state", &view.state);
     if !view.ended {
         card.field("step", &view.step);
+        card.field("mailbox", view.mailbox.as_deref().unwrap_or(""));
+        card.field("rate", &view.rate.map(|rate| format!("{}/s", output::bytes(rate))).unwrap_or_default());
+        card.field("time left", &view.seconds_left.map(output::span).unwrap_or_default());
     }
     card.field("reason", view.reason.as_deref().unwrap_or(""));
     card.field("messages", &format!("{} of {}", view.messages, view.messages_planned));
@@ -172,9 +178,9 @@ fn card(view: &MoveView) -> Card {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_summary_says_what_was_moved_and_verified() {
-        let view = MoveView {
+    /// A move that ended well.
+    pub fn view() -> MoveView {
+        MoveView {
             id: 7,
             user: "bob".into(),
             from: ".local".into(),
@@ -195,9 +201,13 @@ mod tests {
             started_ms: 1_000,
             ended_ms: Some(65_000),
             log: vec![],
-        };
+        }
+    }
+
+    #[test]
+    fn the_summary_says_what_was_moved_and_verified() {
         assert_eq!(
-            summary(&view),
+            summary(&view()),
             "The mail of bob is on mail1 now: 10,240 messages, 702.00 MB in 64 s.\n10,240 messages verified equal on both sides.\n\
              Mail waited 1.3 s around the cutover."
         );

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 const SHORT_PASS: Duration = Duration::from_millis(1500);
 /// Passes over a mailbox that never comes to rest.
 const PASSES: usize = 12;
-/// How often progress is recorded.
+/// How often those who watch are told of progress, and the wish to cancel is looked for.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// How often progress is written to disk. It is for people alone: a restart finds out by itself what is copied.
+const RECORD_EVERY: Duration = Duration::from_secs(10);
 /// Left-out files that are named in the log.
 const NAMED: usize = 20;
 
@@ -21,8 +23,15 @@ const NAMED: usize = 20;
 pub struct Session {
     sides: Option<(Box<dyn Side>, Box<dyn Side>)>,
     state: PassState,
-    /// Copied in earlier passes.
+    /// Messages and bytes copied in earlier passes.
     copied: (u64, u64),
+}
+
+/// What a piece of work does with the messages it tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Copies,
+    Compares,
 }
 
 /// What a piece of work gets: the sides, what is known of them, and a way to tell of progress that may say stop.
@@ -34,8 +43,19 @@ struct Desk<'a> {
 }
 
 impl Session {
+    /// A session of a move that may have copied before.
+    pub fn of(job: &Job) -> Result<Self> {
+        let view = job.authority.store.move_view(job.moving.id)?;
+        Ok(Self { copied: (view.messages, view.bytes), ..Self::default() })
+    }
+
+    /// Lets go of both sides and of what is known of them; what was copied counts on.
+    pub fn reset(&mut self) {
+        *self = Self { copied: self.copied, ..Self::default() };
+    }
+
     /// Runs blocking work over both sides; opens them first when they are not. With a deadline, the work is told to stop after it.
-    async fn work<T, F>(&mut self, job: &Job, deadline: Option<Instant>, work: F) -> Result<T>
+    async fn work<T, F>(&mut self, job: &Job, kind: Kind, deadline: Option<Instant>, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(Desk<'_>) -> Result<T> + Send + 'static,
@@ -46,19 +66,27 @@ impl Session {
         };
         let mut state = std::mem::take(&mut self.state);
         let (store, id, copied) = (job.authority.store.clone(), job.moving.id, self.copied);
-        let news = job.news.clone();
+        let (news, live) = (job.news.clone(), job.live.clone());
         let joined = tokio::task::spawn_blocking(move || {
-            let mut last = Instant::now();
+            let (mut told, mut recorded) = (Instant::now(), Instant::now());
             let mut progress = |now: &Progress| {
                 if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                     return ControlFlow::Break(());
                 }
-                if last.elapsed() >= REPORT_EVERY {
-                    last = Instant::now();
-                    let recorded = store.set_progress(id, copied.0 + now.messages, copied.1 + now.bytes);
+                match kind {
+                    Kind::Copies => live.copying(id, copied, now),
+                    Kind::Compares => live.comparing(id, now),
+                }
+                if told.elapsed() >= REPORT_EVERY {
+                    told = Instant::now();
                     news.send_modify(|n| *n += 1);
-                    let cancelled = store.get_move(id).is_ok_and(|moving| moving.cancel);
-                    if recorded.is_err() || cancelled {
+                    if store.get_move(id).is_ok_and(|moving| moving.cancel) {
+                        return ControlFlow::Break(());
+                    }
+                }
+                if kind == Kind::Copies && recorded.elapsed() >= RECORD_EVERY {
+                    recorded = Instant::now();
+                    if store.set_progress(id, copied.0 + now.messages, copied.1 + now.bytes).is_err() {
                         return ControlFlow::Break(());
                     }
                 }
@@ -94,14 +122,15 @@ fn count(session: &mut Session, job: &Job, report: &PassReport) -> Result<()> {
 
 /// Copies while the mailbox is in use, until little changes from pass to pass, and takes the digests of both sides.
 pub async fn seed(job: &mut Job, session: &mut Session) -> Result<String> {
-    session.work(job, None, |desk| desk.target.prepare_target()).await?;
+    session.work(job, Kind::Copies, None, |desk| desk.target.prepare_target()).await?;
     let begun = Instant::now();
     let mut passes = 0;
     loop {
         passes += 1;
         let started = Instant::now();
-        let report =
-            session.work(job, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress)).await?;
+        let report = session
+            .work(job, Kind::Copies, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress))
+            .await?;
         count(session, job, &report)?;
         tell_left_out(job, &report)?;
         if started.elapsed() < SHORT_PASS || passes == PASSES {
@@ -109,13 +138,14 @@ pub async fn seed(job: &mut Job, session: &mut Session) -> Result<String> {
         }
         job.cancelled()?;
     }
-    session.work(job, None, |desk| desk.target.sync_disk()).await?;
-    session.work(job, None, |desk| mailbox::prehash(desk.source, desk.target, desk.state, desk.progress)).await?;
+    session.work(job, Kind::Copies, None, |desk| desk.target.sync_disk()).await?;
+    session.work(job, Kind::Compares, None, |desk| mailbox::prehash(desk.source, desk.target, desk.state, desk.progress)).await?;
     // What came while digests were taken; then the pass under the hold has next to nothing to do.
-    let report =
-        session.work(job, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress)).await?;
+    let report = session
+        .work(job, Kind::Copies, None, |desk| mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress))
+        .await?;
     count(session, job, &report)?;
-    session.work(job, None, |desk| desk.target.sync_disk()).await?;
+    session.work(job, Kind::Copies, None, |desk| desk.target.sync_disk()).await?;
     Ok(format!(
         "{} messages, {} bytes in {} passes, {} ms",
         session.copied.0,
@@ -137,13 +167,13 @@ fn tell_left_out(job: &mut Job, report: &PassReport) -> Result<()> {
 
 /// Raises or lowers the fence around the source's mail.
 pub async fn fence(job: &Job, session: &mut Session, on: bool) -> Result<()> {
-    session.work(job, None, move |desk| desk.source.fence(on)).await
+    session.work(job, Kind::Copies, None, move |desk| desk.source.fence(on)).await
 }
 
 /// The last pass, under the fence.
 pub async fn last_pass(job: &Job, session: &mut Session, deadline: Instant) -> Result<String> {
     let report = session
-        .work(job, Some(deadline), |desk| {
+        .work(job, Kind::Copies, Some(deadline), |desk| {
             // Proves that the fenced directory is still the one that is being copied.
             desk.source.fence(true)?;
             let report = mailbox::pass(desk.source, desk.target, desk.state, MIRROR, desk.progress)?;
@@ -158,7 +188,7 @@ pub async fn last_pass(job: &Job, session: &mut Session, deadline: Instant) -> R
 /// Compares every message of both sides.
 pub async fn verify(job: &Job, session: &mut Session, deadline: Instant) -> Result<String> {
     let verdict = session
-        .work(job, Some(deadline), |desk| {
+        .work(job, Kind::Compares, Some(deadline), |desk| {
             let verdict = mailbox::verify(desk.source, desk.target, desk.state, desk.progress)?;
             // What was compared is still what the fence protects.
             desk.source.fence(true)?;
@@ -167,7 +197,7 @@ pub async fn verify(job: &Job, session: &mut Session, deadline: Instant) -> Resu
         .await?;
     match verdict {
         Verdict::Perfect(equal) => {
-            job.authority.store.set_verified(job.moving.id, equal.messages)?;
+            job.authority.store.set_verified(job.moving.id, equal.messages, equal.bytes)?;
             Ok(format!("perfect: {} messages, {} bytes, {} folders are equal", equal.messages, equal.bytes, equal.folders))
         }
         Verdict::Differences(found) => {
@@ -179,7 +209,7 @@ pub async fn verify(job: &Job, session: &mut Session, deadline: Instant) -> Resu
 
 /// Removes the former copy. Only after the switch.
 pub async fn clean(job: &Job, session: &mut Session) -> Result<()> {
-    session.work(job, None, |desk| desk.source.remove_messages()).await
+    session.work(job, Kind::Copies, None, |desk| desk.source.remove_messages()).await
 }
 
 /// How long the hold has lasted, for the record.

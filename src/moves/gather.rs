@@ -13,8 +13,9 @@ use crate::store::ServedState;
 use crate::wire::Destination;
 use std::net::IpAddr;
 
-/// Looks at everything a move of `user` to `to` depends on, and at the DNS records it would change.
-pub async fn facts(authority: &Authority, user: &str, to: &Destination) -> Result<(Facts, Vec<String>)> {
+/// Looks at everything a move of `user` to `to` depends on, and at the DNS records it would change. `own` is the move that asks, when
+/// it is one that has been recorded already.
+pub async fn facts(authority: &Authority, user: &str, to: &Destination, own: Option<i64>) -> Result<(Facts, Vec<String>)> {
     names::user(user)?;
     let store = &authority.store;
     let mut facts = Facts { user: user.to_owned(), ..Facts::default() };
@@ -29,7 +30,7 @@ pub async fn facts(authority: &Authority, user: &str, to: &Destination) -> Resul
         exists: true,
         child: store.child_of(user)?,
         domains: domains.clone(),
-        running_move: store.running_moves()?.into_iter().find(|moving| moving.user == user).map(|moving| moving.id),
+        running_move: store.running_move_of(user)?.filter(|id| Some(*id) != own),
         pipes: Vec::new(),
     };
     let target_name = match to {

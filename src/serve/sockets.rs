@@ -144,7 +144,7 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
         }
         AdminCall::NodeProbe { .. } => Err(unsupported("showing a certificate")),
         AdminCall::NodeRotate { .. } => Err(unsupported("rotating a token")),
-        AdminCall::AccountsMove { .. } => Err(unsupported("moving several accounts")),
+        AdminCall::AccountsMove { users, to } => value(serve.engine.start_many(&users, &to).await),
         AdminCall::AccountForcePlan { .. } | AdminCall::AccountForce { .. } => Err(unsupported("forcing")),
         AdminCall::AccountSync { .. } => Err(unsupported("making the halves equal")),
         AdminCall::Remainders => value(Vec::<Remainder>::new()),
@@ -162,12 +162,9 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
         AdminCall::AccountList => accounts(serve).and_then(value),
         AdminCall::AccountPlan { user, to } => serve.engine.plan(&user, &to).await.and_then(value),
         AdminCall::AccountMove { user, to } => serve.engine.start(&user, &to).await.and_then(value),
-        AdminCall::MoveList => value(store.move_views()?),
-        AdminCall::MoveShow { id } => value(store.move_view(id)?),
-        AdminCall::MoveCancel { id } => {
-            store.ask_cancel(id)?;
-            value(store.move_view(id)?)
-        }
+        AdminCall::MoveList => value(serve.engine.views()?),
+        AdminCall::MoveShow { id } => value(serve.engine.view(id)?),
+        AdminCall::MoveCancel { id } => value(serve.engine.cancel(id)?),
         AdminCall::Whm { function, params } => Ok(api::whm(serve, &function, params).await),
         AdminCall::Uapi { user, module, function, params } => Ok(api::uapi(serve, &user, &module, &function, params).await),
         AdminCall::Hook { category, event, stage, data } => value(events::answer(serve, &category, &event, &stage, &data).await),
@@ -205,7 +202,7 @@ async fn watch(stream: &mut BufReader<UnixStream>, serve: &Serve, id: i64) -> Re
     let mut news = serve.engine.watch(id);
     loop {
         news.mark_unchanged();
-        let view = serve.authority.store.move_view(id)?;
+        let view = serve.engine.view(id)?;
         if view.ended {
             return Ok(view);
         }

@@ -91,6 +91,10 @@ pub struct Move {
     pub cancel: bool,
     /// What the steps recorded for each other.
     pub outputs: Value,
+    /// Whether there was nothing to copy when it was planned.
+    pub light: bool,
+    /// When it was planned, Unix milliseconds.
+    pub started_ms: i64,
 }
 
 /// What a move begins with.
@@ -122,6 +126,8 @@ fn read_move(row: &Row<'_>) -> rusqlite::Result<Move> {
         reason: row.get("reason")?,
         cancel: row.get("cancel")?,
         outputs: json(row, "outputs")?,
+        light: row.get::<_, i64>("messages_planned")? == 0 && row.get::<_, i64>("bytes_planned")? == 0,
+        started_ms: row.get("started_ms")?,
     })
 }
 
@@ -131,9 +137,9 @@ impl Store {
     /// # Errors
     /// [`Code::Conflict`] when the account is being moved.
     pub fn add_move(&self, new: &NewMove, now_ms: i64) -> Result<i64> {
-        if let Some(running) = self.running_moves()?.into_iter().find(|running| running.user == new.user) {
-            return Err(Error::new(Code::Conflict, format!("Move {} of “{}” is under way.", running.id, new.user))
-                .hint(format!("Watch it: “linked-nodes move watch {}”.", running.id)));
+        if let Some(running) = self.running_move_of(&new.user)? {
+            return Err(Error::new(Code::Conflict, format!("Move {running} of “{}” is under way.", new.user))
+                .hint(format!("Watch it: “linked-nodes move watch {running}”.")));
         }
         let stale = || {
             Error::new(
@@ -190,6 +196,35 @@ impl Store {
     pub fn running_moves(&self) -> Result<Vec<Move>> {
         self.read("reading the moves", |c| {
             c.prepare_cached("SELECT * FROM moves WHERE ended_ms IS NULL ORDER BY id")?.query_map([], read_move)?.collect()
+        })
+    }
+
+    /// The move of an account that has not ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn running_move_of(&self, user: &str) -> Result<Option<i64>> {
+        self.read("looking for a move of an account", |c| {
+            c.prepare_cached("SELECT id FROM moves WHERE user = ?1 AND ended_ms IS NULL")?
+                .query_row([user], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    /// Records why moves wait, all in one transaction.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_reasons(&self, reasons: &[(i64, String)]) -> Result<()> {
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        self.write("recording why moves wait", false, |c| {
+            let mut update = c.prepare_cached("UPDATE moves SET reason = ?2 WHERE id = ?1 AND ended_ms IS NULL")?;
+            for (id, reason) in reasons {
+                update.execute(params![id, reason])?;
+            }
+            Ok(())
         })
     }
 
@@ -267,13 +302,17 @@ impl Store {
         })
     }
 
-    /// Records the verdict of the last verification.
+    /// Records the verdict of the last verification: so many messages and bytes are equal on both sides, and so are copied.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub fn set_verified(&self, id: i64, messages: u64) -> Result<()> {
+    pub fn set_verified(&self, id: i64, messages: u64, bytes: u64) -> Result<()> {
         self.write("recording the verdict", false, |c| {
-            c.execute("UPDATE moves SET verified = ?2 WHERE id = ?1", params![id, messages.cast_signed()]).map(drop)
+            c.execute(
+                "UPDATE moves SET verified = ?2, messages = ?2, bytes = ?3 WHERE id = ?1",
+                params![id, messages.cast_signed(), bytes.cast_signed()],
+            )
+            .map(drop)
         })
     }
 
