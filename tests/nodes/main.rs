@@ -15,6 +15,7 @@ mod guard;
 mod installer;
 mod lab;
 mod load;
+mod many;
 mod refusals;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
@@ -38,6 +39,8 @@ fn main() -> ExitCode {
         ("a_second_parent_cannot_link", refusals::second_parent),
         ("distribute_under_load_and_back", load::there_and_back),
         ("settings_travel_with_the_mail", load::settings_travel),
+        ("many_moves_queue_in_order_and_say_why_they_wait", many::queued),
+        ("a_move_tells_mailbox_rate_and_time_left", many::progress_is_seen),
         ("cancelled_moves_leave_no_trace", crash::cancelled),
         ("serve_killed_at_every_step_of_distributing", crash::distributing),
         ("serve_killed_at_every_step_of_dedistributing", crash::dedistributing),
