@@ -13,6 +13,7 @@ mod dns;
 mod domains;
 mod mail;
 mod packages;
+mod resellers;
 mod server;
 mod services;
 mod ssl;
@@ -73,7 +74,24 @@ const FUNCTIONS: &[Function] = &[
     function("passwd", "passwd", User("user"), accounts::passwd),
     function("listpkgs", "list-pkgs", Free, packages::listpkgs),
     function("addpkg", "add-pkg", Free, packages::addpkg),
+    function("editpkg", "edit-pkg", Free, packages::editpkg),
+    function("killpkg", "edit-pkg", Free, packages::killpkg),
+    function("getpkginfo", "list-pkgs", Free, packages::getpkginfo),
+    function("addpkgext", "edit-pkg", Free, packages::addpkgext),
+    function("delpkgext", "edit-pkg", Free, packages::delpkgext),
+    function("editquota", "quota", User("user"), packages::editquota),
+    function("limitbw", "limit-bandwidth", User("user"), packages::limitbw),
+    function("massmodifyacct", "edit-account", User("user"), change::massmodifyacct),
     function("changepackage", "upgrade-account", User("user"), packages::changepackage),
+    function("setupreseller", "all", Free, resellers::setupreseller),
+    function("unsetupreseller", "all", Free, resellers::unsetupreseller),
+    function("setacls", "all", Free, resellers::setacls),
+    function("saveacllist", "all", Free, resellers::saveacllist),
+    function("listacls", "all", Free, resellers::listacls),
+    function("listresellers", "all", Free, resellers::listresellers),
+    function("acctcounts", "acct-summary", Free, resellers::acctcounts),
+    function("resellerstats", "stats", Free, resellers::resellerstats),
+    function("listsuspended", "list-accts", Free, summary::listsuspended),
     function("api_token_create", "manage-api-tokens", Free, tokens::create),
     function("api_token_list", "manage-api-tokens", Free, tokens::list),
     function("api_token_get_details", "manage-api-tokens", Free, tokens::get_details),

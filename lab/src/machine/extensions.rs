@@ -86,6 +86,20 @@ impl Machine {
         }
         Ok(())
     }
+
+    /// Takes the extensions `doomed` names from `values`, with their variables.
+    ///
+    /// # Errors
+    /// When the extensions cannot be read.
+    pub fn drop_extensions(&self, values: &mut Vec<(String, String)>, doomed: impl Fn(&str) -> bool) -> io::Result<()> {
+        let Some(listed) = values.iter().find(|(key, _)| key == LIST).map(|(_, list)| list.clone()) else { return Ok(()) };
+        let (gone, kept): (Vec<&str>, Vec<&str>) = listed.split_whitespace().partition(|name| doomed(name));
+        for extension in self.package_extensions()?.iter().filter(|extension| gone.contains(&extension.id.as_str())) {
+            values.retain(|(key, _)| !extension.defaults.iter().any(|(own, _)| own == key));
+        }
+        set(values, LIST, kept.join(" "));
+        Ok(())
+    }
 }
 
 fn set(values: &mut Vec<(String, String)>, key: &str, value: String) {

@@ -116,4 +116,20 @@ impl Machine {
             Ok(text)
         })
     }
+
+    /// Replaces a package that is there.
+    pub fn save_package(&self, package: &Package) -> Result<(), Failure> {
+        check_name(&package.name)?;
+        let text: String = package.values.iter().map(|(k, v)| format!("{k}={v}\n")).collect();
+        self.edit(&format!("{FOLDER}/{}", package.name), 0o644, |_| Ok(text))
+    }
+
+    /// Removes a package.
+    pub fn remove_package(&self, name: &str) -> Result<(), Failure> {
+        check_name(name)?;
+        if !self.path(&format!("{FOLDER}/{name}")).exists() {
+            return Err(Failure::new(format!("The package “{name}” does not exist.")));
+        }
+        Ok(files::remove(&self.path(&format!("{FOLDER}/{name}")))?)
+    }
 }

@@ -79,7 +79,8 @@ fn extensions(package: &Package) -> impl Iterator<Item = (String, String)> {
 /// The new account a call of `createacct` asks for.
 fn wanted(machine: &Machine, caller: &Caller, args: &Args) -> Result<NewAccount, Failure> {
     let plan = args.get("plan").or_else(|| args.get("pkgname")).filter(|name| !name.is_empty()).unwrap_or("default");
-    let mut values = from_package(&package(machine, plan)?)?;
+    let package = package(machine, plan)?;
+    let mut values = from_package(&package)?;
     let mut set = |key: &str, value: &str| match values.iter_mut().find(|(name, _)| name == key) {
         Some(entry) => value.clone_into(&mut entry.1),
         None => values.push((key.to_owned(), value.to_owned())),
@@ -130,7 +131,7 @@ fn wanted(machine: &Machine, caller: &Caller, args: &Args) -> Result<NewAccount,
         home: args.get("homedir").unwrap_or_default().to_owned(),
         uid: number("uid")?,
         gid: number("gid")?,
-        shell: args.flag("hasshell"),
+        shell: args.get("hasshell").map_or(package.get("HASSHELL") == Some("y"), |_| args.flag("hasshell")),
         dkim: unless("dkim"),
         spf: unless("spf"),
         mxcheck: args.get("mxcheck").unwrap_or_default().to_owned(),

@@ -6,6 +6,7 @@ use super::accounts::{after, vetoed};
 use crate::call::{Args, Caller, Failure, Outcome, Reply};
 use crate::hooks::{self, Stage, events};
 use crate::machine::create::{NO_SHELL, SHELL};
+use crate::machine::extensions::LIST;
 use crate::machine::{Account, Machine, names};
 
 /// Keys of an account's file that a call sets by their own names, in capitals (WHM documentation of `modifyacct`).
@@ -83,6 +84,7 @@ fn settings(machine: &Machine, caller: &Caller, args: &Args) -> Result<Vec<(Stri
 /// Whether an argument is one cPanel has no meaning for, so that it belongs to a package extension.
 fn is_extension(key: &str) -> bool {
     const OWN: &[&str] = &[
+        LIST,
         "user",
         "newuser",
         "domain",
@@ -129,7 +131,11 @@ pub(super) fn modifyacct(machine: &Machine, caller: &Caller, args: &Args) -> Rep
         }
         None => old_user,
     };
-    let changed = machine.edit_account(&user, |account| values.iter().for_each(|(key, value)| account.set(key, value)))?;
+    let extended = extended(machine, &user, args)?;
+    let changed = machine.edit_account(&user, |account| {
+        account.values = extended;
+        values.iter().for_each(|(key, value)| account.set(key, value));
+    })?;
     apply_routing(machine, &changed, &values)?;
     if let Some(owner) = values.iter().find(|(key, _)| key == "OWNER").map(|(_, owner)| owner) {
         machine
@@ -137,7 +143,7 @@ pub(super) fn modifyacct(machine: &Machine, caller: &Caller, args: &Args) -> Rep
     }
     let mut setshell = Value::Null;
     if let Some(shell) = wanted_shell(args)? {
-        machine.set_shell(&user, &shell)?;
+        change_shell(machine, &user, &shell)?;
         setshell = json!({"shell": shell});
     }
     if let Some(reseller) = args.get("reseller").filter(|_| caller.may("all")) {
@@ -155,6 +161,73 @@ pub(super) fn modifyacct(machine: &Machine, caller: &Caller, args: &Args) -> Rep
         messages,
         ..Outcome::from(json!({"cpuser": cpuser, "domain": changed.domain(), "setshell": setshell, "user": user}))
     })
+}
+
+/// The account's values with the variables of package extensions a call sets. With `remove_missing_extensions`, those of extensions the
+/// call does not list go.
+fn extended(machine: &Machine, user: &str, args: &Args) -> Result<Vec<(String, String)>, Failure> {
+    let mut values = machine.account(user)?.values;
+    if args.flag("remove_missing_extensions") {
+        let listed = args.get(LIST).unwrap_or_default();
+        machine.drop_extensions(&mut values, |name| !listed.split_whitespace().any(|kept| kept == name))?;
+    }
+    machine.apply_extensions(&mut values, args)?;
+    Ok(values)
+}
+
+/// Gives an account another login shell, between the hooks of `Accounts::set_shell`.
+fn change_shell(machine: &Machine, user: &str, shell: &str) -> Result<(), Failure> {
+    let current = machine.system_user(user).map(|found| found.shell).unwrap_or_default();
+    if current == shell {
+        return Ok(());
+    }
+    let mut event = json!({"user": user, "current_shell": current, "new_shell": shell});
+    hooks::fire(machine, "Whostmgr", "Accounts::set_shell", Stage::Pre, event.clone()).map_err(|veto| vetoed(&veto))?;
+    machine.set_shell(user, shell)?;
+    event["rawout"] = json!(format!("Shell changed to {shell} for {user}\n"));
+    after(machine, "Accounts::set_shell", event);
+    Ok(())
+}
+
+/// Gives an account a shell, or takes it, as its package says.
+pub(super) fn give_shell(machine: &Machine, user: &str, wanted: bool) -> Result<(), Failure> {
+    change_shell(machine, user, if wanted { SHELL } else { NO_SHELL })
+}
+
+/// `massmodifyacct`: `modifyacct` for each user, told one by one. Those that fail do not keep the others from it.
+pub(super) fn massmodifyacct(machine: &Machine, caller: &Caller, args: &Args) -> Reply {
+    args.need("user")?;
+    let own = |key: &str| {
+        key != "user" && !key.strip_prefix("user").is_some_and(|rest| rest.trim_start_matches('-').parse::<u32>().is_ok())
+    };
+    let mut payload = Vec::new();
+    for user in args.all("user") {
+        let mut one = vec![("user".to_owned(), user.to_owned())];
+        // It spells two arguments as the account's file does.
+        one.extend(args.0.iter().filter(|(key, _)| own(key)).map(|(key, value)| match key.as_str() {
+            "CONTACTEMAIL" | "OWNER" => (key.to_ascii_lowercase(), value.clone()),
+            _ => (key.clone(), value.clone()),
+        }));
+        payload.push(match modifyacct(machine, caller, &Args(one)) {
+            Ok(done) => json!({
+                "user": user,
+                "result": 1,
+                "reason": done.reason,
+                "messages": done.messages,
+                "warnings": done.warnings,
+                "extended": done.data,
+            }),
+            Err(failure) => json!({
+                "user": user,
+                "result": 0,
+                "reason": failure.reason,
+                "messages": [],
+                "warnings": [],
+                "extended": null,
+            }),
+        });
+    }
+    Ok(json!({"payload": payload}).into())
 }
 
 /// Mail routing follows `MXCHECK-DOMAIN`.

@@ -12,7 +12,7 @@ use crate::cpsrvd::body;
 use crate::machine::scratch;
 
 /// What the stand-in leaves out on purpose: it has no linked nodes.
-const WITHOUT: &[&str] = &["child_nodes"];
+const WITHOUT: &[&str] = &["child_nodes", "proxied_from"];
 
 fn contracts() -> BTreeMap<String, Value> {
     serde_json::from_str(include_str!("../../../contracts/whm.json")).unwrap()
@@ -67,7 +67,9 @@ const CALLS: &[(&str, &str)] = &[
     ("myprivs", ""),
     ("createacct", "username=alice&domain=alice.example&password=Wonderland-7-rabbits&contactemail=a@b.example"),
     ("modifyacct", "user=alice&MAXPOP=5&contactemail=c@d.example"),
+    ("massmodifyacct", "user=alice&MAXPOP=6"),
     ("suspendacct", "user=alice&reason=unpaid"),
+    ("listsuspended", ""),
     ("unsuspendacct", "user=alice"),
     ("accountsummary", "user=alice"),
     ("listaccts", "search=alice&searchtype=domain"),
@@ -75,6 +77,21 @@ const CALLS: &[(&str, &str)] = &[
     ("addpkg", "name=big&quota=0"),
     ("listpkgs", ""),
     ("changepackage", "user=alice&pkg=big"),
+    ("editpkg", "name=big&maxpop=7"),
+    ("getpkginfo", "pkg=big"),
+    ("addpkgext", "name=big&_PACKAGE_EXTENSIONS=nodes"),
+    ("delpkgext", "name=big&_DELETE_EXTENSIONS=nodes"),
+    ("killpkg", "pkgname=big"),
+    ("editquota", "user=alice&quota=50"),
+    ("limitbw", "user=alice&bwlimit=500"),
+    ("setupreseller", "user=alice"),
+    ("saveacllist", "acllist=some&acl-list-accts=1"),
+    ("listacls", ""),
+    ("setacls", "reseller=alice&acl-list-accts=1"),
+    ("listresellers", ""),
+    ("acctcounts", "user=alice"),
+    ("resellerstats", "user=root"),
+    ("unsetupreseller", "user=alice"),
     ("api_token_create", "token_name=one"),
     ("api_token_list", ""),
     ("api_token_get_details", "token={token}"),

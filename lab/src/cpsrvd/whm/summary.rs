@@ -88,6 +88,32 @@ fn account(machine: &Machine, account: &Account) -> Value {
     members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// Megabytes an account has on disk.
+pub(super) fn disk_used(machine: &Machine, account: &Account) -> u64 {
+    let home = machine.system_user(&account.user).map(|user| machine.path(&user.home.to_string_lossy()));
+    home.map_or(0, |home| usage(&home).0.div_ceil(1 << 20))
+}
+
+/// `listsuspended`.
+pub(super) fn listsuspended(machine: &Machine, caller: &Caller, _args: &Args) -> Reply {
+    let suspended = machine.accounts()?.into_iter().filter(|account| account.is_suspended() && manages(caller, account));
+    let shown: Vec<Value> = suspended
+        .map(|account| {
+            let second = account.get("SUSPENDTIME").and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+            let time = jiff::Timestamp::from_second(second).map(|time| time.strftime("%a %b %e %H:%M:%S %Y").to_string());
+            json!({
+                "is_locked": u8::from(machine.path(&format!("/var/cpanel/suspended/{}.lock", account.user)).exists()),
+                "owner": account.owner(),
+                "reason": machine.suspend_reason(&account.user),
+                "time": time.unwrap_or_default(),
+                "unixtime": second,
+                "user": account.user,
+            })
+        })
+        .collect();
+    Ok(json!({"account": shown}).into())
+}
+
 /// Whether an account is what the caller searches.
 fn wanted(account: &Account, kind: &str, exact: bool, term: &str) -> Result<bool, Failure> {
     let values: Vec<String> = match kind {
