@@ -16,8 +16,9 @@ lab: ## Set everything up, build, and run the main job before your eyes
 lab-down: ## Remove every trace of the lab
 	@$(CARGO) run --quiet --release --locked -p lab -- down
 
-packages: ## Install the Debian packages that the lab and the checks need, saying which
-	$(CARGO) run --quiet --locked -p lab -- packages --install
+packages: ## Install what the lab and the checks need: Debian packages, saying which, and the accessibility checker
+	$(CARGO) run --quiet --locked -p lab -- packages --install --checks
+	npm ci --prefix tests/browser --no-audit --no-fund --loglevel=error
 
 check: packages ## Format, lints, documentation, scripts
 	$(CARGO) fmt --all --check

@@ -16,7 +16,7 @@ pub const PASSWORD: &str = "Xk7!pQz93-wVbR2m";
 /// What the tests do things with.
 pub struct Lab {
     /// The lab's name: runs under different names go on side by side.
-    name: String,
+    pub name: String,
     lab: PathBuf,
     product: PathBuf,
     /// Where files are exchanged with commands in nodes.

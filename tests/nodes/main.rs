@@ -10,6 +10,7 @@
 
 mod api;
 mod arrival;
+mod browser;
 mod crash;
 mod guard;
 mod installer;
@@ -17,6 +18,7 @@ mod lab;
 mod load;
 mod many;
 mod refusals;
+mod whm;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ fn main() -> ExitCode {
         ("cancelled_moves_leave_no_trace", crash::cancelled),
         ("serve_killed_at_every_step_of_distributing", crash::distributing),
         ("serve_killed_at_every_step_of_dedistributing", crash::dedistributing),
+        ("whm_in_a_browser", whm::the_way_in),
+        ("whm_plugins_of_others", whm::plugins_of_others),
         ("installing_twice_and_uninstalling", installer::there_and_back),
     ] {
         trials.push(Trial::test(name, move || {

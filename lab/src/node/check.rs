@@ -17,7 +17,7 @@ pub fn lacking(place: &Place) -> Result<Vec<String>> {
         // Without root nothing else can be found out.
         return Ok(vec!["root: run this as root (namespaces, mounts and users need it)".into()]);
     }
-    match packages::missing() {
+    match packages::missing(false) {
         Ok(missing) if missing.is_empty() => {}
         Ok(missing) => {
             lacking.push(format!("Debian packages: {} — install them with: lab packages --install", missing.join(" ")))

@@ -114,6 +114,9 @@ enum Verb {
         /// Install what is missing, without starting services.
         #[arg(long)]
         install: bool,
+        /// Those that the checks need, too.
+        #[arg(long)]
+        checks: bool,
     },
     /// Say what this machine lacks for a lab.
     Doctor,
@@ -178,10 +181,10 @@ fn run(cli: Cli) -> Result<()> {
         Verb::Resolve { question, kind } => enter::resolve(&place, &question, &kind).map(never),
         Verb::Logs { node, which, lines } => enter::logs(&place, &node, which.as_deref(), lines, &mut out),
         Verb::Fill(order) => fill::run(&place, &order, &mut out),
-        Verb::Packages { install: true } => packages::install(&mut out),
-        Verb::Packages { install: false } => {
-            let missing = packages::missing()?;
-            for (name, purpose) in packages::NEEDED {
+        Verb::Packages { install: true, checks } => packages::install(checks, &mut out),
+        Verb::Packages { install: false, checks } => {
+            let missing = packages::missing(checks)?;
+            for (name, purpose) in packages::listed(checks) {
                 let state = if missing.contains(name) { "missing" } else { "installed" };
                 writeln!(out, "{name:20} {state:10} {purpose}").doing("write")?;
             }

@@ -30,29 +30,48 @@ pub const NEEDED: &[(&str, &str)] = &[
     ("curl", "trying out the APIs"),
     ("perl", "runs the Template Toolkit"),
     ("libtemplate-perl", "package extensions in WHM's forms"),
-    ("shellcheck", "the check of scripts"),
 ];
 
-/// The needed packages that are not installed.
-pub fn missing() -> Result<Vec<&'static str>> {
-    let text = fs::read_to_string("/var/lib/dpkg/status").doing("read the list of installed packages")?;
-    Ok(missing_in(&text))
+/// Package and what for: what the checks need beside the lab.
+pub const CHECKS: &[(&str, &str)] = &[
+    ("shellcheck", "the check of scripts"),
+    ("chromium", "WHM's pages in a browser"),
+    ("chromium-driver", "WebDriver"),
+    ("libnss3-tools", "the lab's authority in the browser's trust store"),
+    (NPM, "gets the accessibility checker"),
+];
+
+/// The package that other packages of Node.js replace.
+const NPM: &str = "npm";
+
+/// What is listed: for the lab, and for the checks too.
+pub fn listed(checks: bool) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+    NEEDED.iter().chain(CHECKS.iter().filter(move |_| checks))
 }
 
-fn missing_in(status: &str) -> Vec<&'static str> {
+/// The needed packages that are not installed.
+pub fn missing(checks: bool) -> Result<Vec<&'static str>> {
+    let text = fs::read_to_string("/var/lib/dpkg/status").doing("read the list of installed packages")?;
+    let mut missing = missing_in(&text, checks);
+    // Node.js from elsewhere brings its own, which Debian's package would fight with.
+    missing.retain(|name| *name != NPM || !Path::new("/usr/bin/npm").exists());
+    Ok(missing)
+}
+
+fn missing_in(status: &str, checks: bool) -> Vec<&'static str> {
     let installed: std::collections::HashSet<&str> = status
         .split("\n\n")
         .filter(|block| block.lines().any(|line| line.starts_with("Status:") && line.ends_with(" installed")))
         .filter_map(|block| block.lines().find_map(|line| line.strip_prefix("Package: ")))
         .collect();
-    NEEDED.iter().map(|(name, _)| *name).filter(|name| !installed.contains(name)).collect()
+    listed(checks).map(|(name, _)| *name).filter(|name| !installed.contains(name)).collect()
 }
 
 /// Installs what is missing, without letting a package start its service on this machine.
-pub fn install(out: &mut dyn Write) -> Result<()> {
-    let missing = missing()?;
+pub fn install(checks: bool, out: &mut dyn Write) -> Result<()> {
+    let missing = missing(checks)?;
     if missing.is_empty() {
-        return writeln!(out, "all {} packages are installed", NEEDED.len()).doing("write");
+        return writeln!(out, "all {} packages are installed", listed(checks).count()).doing("write");
     }
     if !rustix::process::geteuid().is_root() {
         return Err(Error::Lacking(vec!["root: packages are installed as root".into()]));
@@ -110,7 +129,8 @@ mod tests {
     #[test]
     fn removed_packages_are_missing() {
         let status = "Package: curl\nStatus: deinstall ok config-files\n\nPackage: openssl\nStatus: install ok installed\n";
-        let missing = missing_in(status);
-        assert!(missing.contains(&"curl") && !missing.contains(&"openssl"));
+        let missing = missing_in(status, false);
+        assert!(missing.contains(&"curl") && !missing.contains(&"openssl") && !missing.contains(&"chromium"));
+        assert!(missing_in(status, true).contains(&"chromium"));
     }
 }
