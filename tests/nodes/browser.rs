@@ -95,8 +95,8 @@ fn connect(namespace: &Path) -> io::Result<std::net::TcpStream> {
 
 /// Starts chromedriver in the client node, once a run. It ends with the node.
 fn driver(lab: &Lab) -> Inside {
-    static DRIVER: OnceLock<Inside> = OnceLock::new();
-    let started = DRIVER.get_or_init(|| {
+    static DRIVER: OnceLock<(Inside, std::process::Child)> = OnceLock::new();
+    let (inside, _) = DRIVER.get_or_init(|| {
         let furnish = format!(
             "id {VISITOR} >/dev/null 2>&1 || useradd --create-home {VISITOR}; \
              runuser -u {VISITOR} -- sh -c 'mkdir -p ~/.pki/nssdb && cd ~/.pki/nssdb && certutil -d sql:. -N --empty-password && \
@@ -107,15 +107,16 @@ fn driver(lab: &Lab) -> Inside {
         let run = format!("cd /home/{VISITOR} && exec chromedriver --port={PORT} --log-level=WARNING");
         let errors = log.try_clone().expect("a second handle");
         // Process 1 of the node ends it with all others.
-        lab.command("client", &["runuser", "-u", VISITOR, "--", "env", &format!("HOME=/home/{VISITOR}"), "sh", "-c", &run])
+        let child = lab
+            .command("client", &["runuser", "-u", VISITOR, "--", "env", &format!("HOME=/home/{VISITOR}"), "sh", "-c", &run])
             .stdout(log)
             .stderr(errors)
             .spawn()
             .expect("starting chromedriver");
-        Inside { namespace: PathBuf::from(format!("/run/netns/ln-{}-client", lab.name)) }
+        (Inside { namespace: PathBuf::from(format!("/run/netns/ln-{}-client", lab.name)) }, child)
     });
-    lab.until("chromedriver listens", Duration::from_secs(30), || connect(&started.namespace).is_ok());
-    started.clone()
+    lab.until("chromedriver listens", Duration::from_secs(30), || connect(&inside.namespace).is_ok());
+    inside.clone()
 }
 
 /// A command of the browser's own protocol, which WebDriver has no word for.
@@ -224,8 +225,8 @@ impl Browser {
     /// All text of the page.
     pub fn text(&self) -> String {
         // Between two pages there is none.
-        let body = self.runtime.block_on(self.client.find(Locator::Css("body")));
-        body.and_then(|body| self.runtime.block_on(body.text())).unwrap_or_default()
+        let Ok(body) = self.runtime.block_on(self.client.find(Locator::Css("body"))) else { return String::new() };
+        self.runtime.block_on(body.text()).unwrap_or_default()
     }
 
     /// The page's HTML.
