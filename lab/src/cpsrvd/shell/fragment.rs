@@ -7,7 +7,8 @@ use crate::machine::extensions::{Extension, FOLDER};
 use crate::machine::{Machine, system};
 
 /// Renders one template of the extensions' folder: a JSON document comes in, HTML goes out. Templates run no Perl, load no plugins and
-/// read nothing outside their folder.
+/// read nothing outside their folder. As templates for WHM are written, `locale.maketext` is there; here everything is English, and
+/// `[_1]` is the first argument.
 const RENDERER: &str = r#"
 use strict; use warnings;
 use Template; use JSON::PP;
@@ -15,8 +16,9 @@ my $asked = decode_json(do { local $/; <STDIN> });
 my $toolkit = Template->new({
     INCLUDE_PATH => $asked->{folder}, ENCODING => 'utf8', EVAL_PERL => 0, ABSOLUTE => 0, RELATIVE => 0, LOAD_PLUGINS => [],
 }) or die Template->error . "\n";
+my $maketext = sub { my ($text, @words) = @_; $text =~ s/\[_(\d+)\]/$words[$1 - 1] \/\/ ''/ge; $text };
 my $page = '';
-$toolkit->process($asked->{template}, { data => $asked->{data} }, \$page) or die $toolkit->error . "\n";
+$toolkit->process($asked->{template}, { data => $asked->{data}, locale => { maketext => $maketext } }, \$page) or die $toolkit->error . "\n";
 binmode STDOUT, ':encoding(UTF-8)';
 print $page;
 "#;
@@ -95,6 +97,12 @@ mod tests {
         let template = "[% FOREACH n IN ['mail1','mail2'] %]<i>[% n %]</i>[% END %]<b>[% data.defaults.node | html %]</b>[% data.defaults.note | html %]";
         let (html, problem) = rendered(template);
         assert_eq!((html.as_str(), problem.as_str()), ("<i>mail1</i><i>mail2</i><b>mail1&quot;</b>&lt;ü&gt;", ""));
+    }
+
+    #[test]
+    fn phrases_are_english() {
+        let (html, problem) = rendered("[% locale.maketext('Mail on [_1]', data.defaults.note) | html %]");
+        assert_eq!((html.as_str(), problem.as_str()), ("Mail on &lt;ü&gt;", ""));
     }
 
     #[test]

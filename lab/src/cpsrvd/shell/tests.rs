@@ -130,8 +130,15 @@ fn forms_carry_what_package_extensions_ask_for() {
     let (_, told) = browser
         .post("/scripts/addpkg", &[("name", "gold"), ("maxpop", "9"), ("mail_choice", "m"), ("_PACKAGE_EXTENSIONS", "nodes")]);
     assert!(told.contains("Created the package gold"), "{told}");
+    let (_, form) = browser.get("/scripts/editpkgform?pkg=gold");
+    assert!(form.contains("name=\"mail_choice\" value=\"m\"") && form.contains("value=\"9\""), "{form}");
+    let sent = [("name", "gold"), ("maxpop", "8"), ("mail_choice", "n"), ("_PACKAGE_EXTENSIONS", "nodes")];
+    let (_, told) = browser.post("/scripts/editpkg", &sent);
+    assert!(told.contains("notice success"), "{told}");
+    let package = machine.package("gold").unwrap().unwrap();
+    assert_eq!((package.get("mail_choice"), package.get("MAXPOP")), (Some("n"), Some("8")));
     let (_, form) = browser.get("/scripts5/wwwacctform?plan=gold");
-    assert!(form.contains("name=\"mail_choice\" value=\"m\""), "{form}");
+    assert!(form.contains("name=\"mail_choice\" value=\"n\""), "{form}");
 }
 
 #[test]
