@@ -8,6 +8,7 @@
 //! create, modify, remove, suspend   what happens to an account
 //! domains    addon, parked and sub domains
 //! zones      zone files as cPanel shows and edits them
+//! lists      mailing lists
 //! packages, extensions, resellers, tokens, profile, routing, dkim, tls   the rest of cPanel's places
 //! ```
 
@@ -20,6 +21,7 @@ pub mod dkim;
 pub mod domains;
 pub mod extensions;
 pub mod files;
+pub mod lists;
 pub mod modify;
 pub mod names;
 pub mod packages;

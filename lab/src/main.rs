@@ -6,6 +6,7 @@
 //! fill      mail for mailboxes
 //! cpsrvd    the stand-in cpsrvd: listeners, sign-in, ACLs, envelopes, WHM API 1 functions
 //! uapi      UAPI functions
+//! certificates  installing certificates with the hooks around it
 //! domains   addon, parked and sub domains with the hooks around them
 //! hooks     standard hooks: registry, firing, manage_hooks
 //! appconfig applications registered with cpsrvd, and the commands
@@ -17,6 +18,7 @@
 
 mod appconfig;
 mod call;
+mod certificates;
 mod client;
 mod commands;
 mod cpsrvd;

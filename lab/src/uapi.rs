@@ -7,7 +7,8 @@
 //! aliases         /etc/valiases            forwarders, autoresponders, default addresses
 //! filters         /etc/vfilters and the filters of mailboxes
 //! web_domains      domains beside the main one
-//! domains, quota, tokens, session, zones   the other modules
+//! lists            mailing lists
+//! domains, quota, ssl, tokens, session, zones   the other modules
 //! envelope        what callers see         command    `uapi` on the command line
 //! autorespond     the program behind an autoresponder's pipe
 //! ```
@@ -25,11 +26,13 @@ pub mod filters;
 pub mod forwarders;
 pub mod functions;
 pub mod home;
+pub mod lists;
 pub mod mailboxes;
 pub mod output;
 pub mod pops;
 pub mod quota;
 pub mod session;
+pub mod ssl;
 pub mod suspension;
 pub mod tokens;
 pub mod web_domains;

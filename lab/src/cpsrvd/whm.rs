@@ -123,6 +123,7 @@ const FUNCTIONS: &[Function] = &[
     function("fetch_ssl_certificates_for_fqdns", "ssl-info", Free, ssl::fetch_for_fqdns),
     function("installssl", "ssl", Domain("domain"), ssl::installssl),
     function("enqueue_deferred_ssl_installations", "all", User("username"), ssl::enqueue_deferred),
+    function("start_autossl_check_for_one_user", "all", User("username"), ssl::start_autossl),
     gated("list_pops_for", "list-accts", User("user"), "MailReceive", mail::list_pops_for),
     function("uapi_cpanel", "list-accts", User("cpanel.user"), api::uapi_cpanel),
     function("cpanel", "cpanel-api", User("cpanel_jsonapi_user"), api::cpanel),

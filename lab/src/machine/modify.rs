@@ -150,6 +150,7 @@ impl Machine {
         if let Some(host) = former {
             self.set_manual_mx(new, Some(&host))?;
         }
+        self.rename_lists(old, new)?;
         self.rename_dkim_key(old, new)?;
         self.edit_account(user, |account| {
             let key =

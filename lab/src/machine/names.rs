@@ -193,7 +193,8 @@ const DEFAULT_STRENGTH: u32 = 65;
 
 impl Machine {
     /// The minimum strength `app` asks for; `default` gives the default. Kept in `/var/cpanel/cpanel.config`
-    /// as `minpwstrength` and `minpwstrength_APP`.
+    /// as `minpwstrength` and `minpwstrength_APP`. Mail and Web Disk accounts (`pop`, `webdisk`) have what `virtual` asks for, which WHM
+    /// describes as "mail, FTP, Web Disk, and WebDAV accounts"; FTP accounts only where they have no setting of their own.
     pub fn required_strength(&self, app: &str) -> u32 {
         let text = files::text(&self.path("/var/cpanel/cpanel.config")).unwrap_or_default();
         let find = |key: &str| -> Option<u32> {
@@ -202,7 +203,11 @@ impl Machine {
                 .find(|(name, _)| name.trim() == key)
                 .and_then(|(_, value)| value.trim().parse().ok())
         };
-        find(&format!("minpwstrength_{app}")).or_else(|| find("minpwstrength")).unwrap_or(DEFAULT_STRENGTH)
+        let virtual_too = matches!(app, "pop" | "webdisk" | "ftp");
+        find(&format!("minpwstrength_{app}"))
+            .or_else(|| find("minpwstrength_virtual").filter(|_| virtual_too))
+            .or_else(|| find("minpwstrength"))
+            .unwrap_or(DEFAULT_STRENGTH)
     }
 
     /// Refuses a password weaker than `app` asks for.

@@ -25,6 +25,7 @@ impl Machine {
         for folder in ["/etc/valiases", "/etc/vdomainaliases", "/etc/vfilters", "/var/cpanel/suspended_incoming"] {
             files::remove(&self.path(&format!("{folder}/{domain}")))?;
         }
+        self.forget_lists(domain)?;
         self.forget_dkim_key(domain)?;
         self.forget_certificate(domain)?;
         if !keep_dns && self.has_zone(domain) {

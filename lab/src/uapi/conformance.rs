@@ -33,6 +33,12 @@ const CALLS: &[(&str, &str)] = &[
     ("Email::account_name", "account=ann@alice.example"),
     ("Email::get_client_settings", "account=ann@alice.example"),
     ("Email::list_mail_domains", "select=alice.example"),
+    ("Email::add_list", "list=news&domain=alice.example&password=Wonderland-7-rabbits&private=1"),
+    ("Email::list_lists", ""),
+    ("Email::count_lists", ""),
+    ("Email::passwd_list", "list=news@alice.example&password=Wonderland-8-rabbits"),
+    ("Email::set_list_privacy_options", "list=news@alice.example&advertised=1&archive_private=0&subscribe_policy=1"),
+    ("Email::delete_list", "list=news_alice.example"),
     ("Email::add_forwarder", "domain=alice.example&email=sales&fwdopt=fwd&fwdemail=x@example.com"),
     ("Email::list_forwarders", "domain=alice.example"),
     ("Email::count_forwarders", ""),
@@ -63,6 +69,7 @@ const CALLS: &[(&str, &str)] = &[
     ("Email::suspend_incoming", "email=ann@alice.example"),
     ("Email::unsuspend_incoming", "email=ann@alice.example"),
     ("Email::terminate_mailbox_sessions", ""),
+    ("SSL::install_ssl", "domain=alice.example&cert={crt}&key={key}&cabundle={cab}"),
     ("SubDomain::addsubdomain", "domain=shop&rootdomain=alice.example&dir=public_html/shop"),
     ("SubDomain::listsubdomains", "return_https_redirect_status=1"),
     ("AddonDomain::addaddondomain", "newdomain=more.example&subdomain=more"),
@@ -146,6 +153,8 @@ fn every_reply_is_as_published() {
         let serial = crate::machine::zonefile::serial(&machine.zone_text("alice.example").unwrap(), "alice.example").unwrap();
         let record = json!({"dname": "x", "ttl": 300, "record_type": "A", "data": ["10.0.0.1"]}).to_string();
         let query = query.replace("{serial}", &serial.to_string()).replace("{record}", &record);
+        let installed = machine.certificate("alice.example").unwrap();
+        let query = query.replace("{crt}", &installed.crt).replace("{key}", &installed.key).replace("{cab}", &installed.cab);
         let outcome = call(&machine, &alice(None), name, &query).unwrap_or_else(|failure| panic!("{name}: {failure}"));
         let contract = contracts.get(*name).unwrap_or_else(|| panic!("{name} has no contract"));
         for (argument, _) in &arguments(&query).0 {
@@ -242,4 +251,48 @@ fn hooks_before_a_function_can_veto_it_and_hooks_after_see_its_reply() {
     hook("pre", script("pre", "echo '0 BAILOUT moved to another server'"));
     let veto = call(&machine, &alice(None), "Email::add_pop", "email=bob&password=Wonderland-7-rabbits").unwrap_err();
     assert_eq!(veto.reason, "moved to another server");
+}
+
+#[test]
+fn password_strengths_are_asked_for_by_application() {
+    let (_folder, machine) = furnished();
+    let set = |asked: &str| {
+        let args = arguments(asked);
+        crate::cpsrvd::whm::call(&machine, &Caller::root(), "setminimumpasswordstrengths", &args).unwrap();
+    };
+    let needs = |app: &str| {
+        let told = call(&machine, &alice(None), "PasswdStrength::get_required_strength", &format!("app={app}"));
+        told.unwrap().data["strength"].as_u64().unwrap()
+    };
+    set("default=20&virtual=90&list=0&passwd=89");
+    assert_eq!(["pop", "webdisk", "list", "passwd", "mysql"].map(needs), [90, 90, 0, 89, 20]);
+    let pop = |password: &str| call(&machine, &alice(None), "Email::add_pop", &format!("email=ann&password={password}"));
+    assert!(pop("Wonder-7").unwrap_err().reason.contains("required rating of 90"));
+    pop("Wonderland-7-rabbits").unwrap();
+    call(&machine, &alice(None), "Email::add_list", "list=news&domain=alice.example&password=a").unwrap();
+    set("list=95");
+    let refused = call(&machine, &alice(None), "Email::passwd_list", "list=news@alice.example&password=Wonder-7");
+    assert!(refused.unwrap_err().reason.contains("required rating of 95"));
+    let asked = arguments("user=alice&password=Wonder-7");
+    let refused = crate::cpsrvd::whm::call(&machine, &Caller::root(), "passwd", &asked);
+    let Err(crate::cpsrvd::whm::Refusal::Failed(failure)) = refused else { panic!("{refused:?}") };
+    assert!(failure.reason.contains("required rating of 89"), "{failure}");
+}
+
+#[test]
+fn lists_follow_their_domain_and_go_with_it() {
+    let (_folder, machine) = furnished();
+    let add = |list: &str| {
+        let asked = format!("list={list}&domain=alice.example&password=Wonderland-7-rabbits");
+        call(&machine, &alice(None), "Email::add_list", &asked)
+    };
+    machine.edit_account("alice", |account| account.set("MAXLST", "1")).unwrap();
+    add("news").unwrap();
+    assert!(add("more").unwrap_err().reason.contains("maximum number of mailing lists"));
+    machine.change_main_domain("alice", "wonder.example").unwrap();
+    let listed = call(&machine, &alice(None), "Email::list_lists", "").unwrap().data;
+    assert_eq!((&listed[0]["list"], &listed[0]["listid"]), (&json!("news@wonder.example"), &json!("news_wonder.example")));
+    machine.remove_account("alice", false).unwrap();
+    let left = std::fs::read_dir(machine.path("/usr/local/cpanel/3rdparty/mailman/lists")).unwrap().count();
+    assert_eq!(left, 0);
 }

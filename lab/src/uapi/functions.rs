@@ -2,7 +2,8 @@
 
 use crate::call::{Failure, Reply};
 use crate::uapi::{
-    Context, autoresponders, domains, filters, forwarders, pops, quota, session, suspension, tokens, web_domains, zones,
+    Context, autoresponders, domains, filters, forwarders, lists, pops, quota, session, ssl, suspension, tokens, web_domains,
+    zones,
 };
 
 /// How a webmail caller reaches a function, whose mailbox is all it may touch.
@@ -64,14 +65,17 @@ pub const FUNCTIONS: &[Function] = &[
     mail("account_name", domains::account_name, Reach::Whole("account")),
     change("add_auto_responder", autoresponders::add, Reach::Email),
     change("add_forwarder", forwarders::add_forwarder, Reach::Email),
+    change("add_list", lists::add_list, Reach::Account),
     change("add_pop", pops::add_pop, Reach::Account),
     mail("count_auto_responders", autoresponders::count, Reach::Account),
     mail("count_filters", filters::count, Reach::Account),
     mail("count_forwarders", forwarders::count_forwarders, Reach::Account),
+    mail("count_lists", lists::count_lists, Reach::Account),
     mail("count_pops", pops::count_pops, Reach::Account),
     change("delete_auto_responder", autoresponders::delete, Reach::Email),
     change("delete_filter", filters::delete, Reach::Whole("account")),
     change("delete_forwarder", forwarders::delete_forwarder, Reach::Whole("address")),
+    change("delete_list", lists::delete_list, Reach::Account),
     change("delete_pop", pops::delete_pop, Reach::Account),
     change("disable_filter", filters::disable, Reach::Whole("account")),
     change("edit_pop_quota", pops::edit_pop_quota, Reach::Account),
@@ -87,12 +91,15 @@ pub const FUNCTIONS: &[Function] = &[
     mail("list_default_address", forwarders::list_default_address, Reach::Account),
     mail("list_filters", filters::list, Reach::Whole("account")),
     mail("list_forwarders", forwarders::list_forwarders, Reach::Anyone),
+    mail("list_lists", lists::list_lists, Reach::Account),
     mail("list_mail_domains", domains::list_mail_domains, Reach::Account),
     mail("list_pops", pops::list_pops, Reach::Account),
     mail("list_pops_with_disk", pops::list_pops_with_disk, Reach::Account),
+    change("passwd_list", lists::passwd_list, Reach::Account),
     change("passwd_pop", pops::passwd_pop, Reach::Email),
     change("reorder_filters", filters::reorder, Reach::Whole("mailbox")),
     change("set_default_address", forwarders::set_default_address, Reach::Account),
+    change("set_list_privacy_options", lists::set_list_privacy_options, Reach::Account),
     change("store_filter", filters::store, Reach::Whole("account")),
     change("suspend_incoming", suspension::suspend_incoming, Reach::Account),
     change("suspend_login", suspension::suspend_login, Reach::Account),
@@ -119,6 +126,7 @@ pub const FUNCTIONS: &[Function] = &[
     read("PasswdStrength", "get_required_strength", domains::get_required_strength, Reach::Anyone),
     read("Quota", "get_local_quota_info", quota::get_local_quota_info, Reach::Account),
     read("Quota", "get_quota_info", quota::get_quota_info, Reach::Account),
+    read("SSL", "install_ssl", ssl::install_ssl, Reach::Account),
     read("Session", "create_webmail_session_for_mail_user", session::for_mail_user, Reach::Account),
     read("Session", "create_webmail_session_for_mail_user_check_password", session::for_mail_user_check_password, Reach::Account),
     read("Session", "create_webmail_session_for_self", session::for_self, Reach::Account),

@@ -124,6 +124,7 @@ const CALLS: &[(&str, &str)] = &[
     ("fetch_ssl_certificates_for_fqdns", "domains=mail.alice.example"),
     ("installssl", "domain=alice.example&crt={crt}&key={key}&cab={cab}"),
     ("enqueue_deferred_ssl_installations", "username=alice&vhost_name=alice.example&crt={crt}&key={key}&cab={cab}"),
+    ("start_autossl_check_for_one_user", "username=alice"),
     ("list_pops_for", "user=alice"),
     ("uapi_cpanel", "cpanel.user=alice&cpanel.module=Email&cpanel.function=list_pops"),
     ("cpanel", "cpanel_jsonapi_user=alice&cpanel_jsonapi_module=Email&cpanel_jsonapi_func=listpops"),

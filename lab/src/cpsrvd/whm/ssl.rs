@@ -8,7 +8,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
 use crate::call::{Args, Caller, Failure, Outcome, Reply};
-use crate::hooks::{self, Stage};
+use crate::certificates::{self, By, Installed};
 use crate::machine::tls::Certificate;
 use crate::machine::{Machine, names};
 
@@ -83,35 +83,15 @@ pub(super) fn fetch_for_fqdns(machine: &Machine, caller: &Caller, args: &Args) -
     Ok(json!({"payload": payload}).into())
 }
 
-/// Installs a certificate for a virtual host, with the hooks' say, and gives what `installssl` tells.
+/// Installs a certificate for a virtual host and gives what `installssl` tells.
 fn install(machine: &Machine, host: &str, certificate: &Certificate) -> Result<Value, Failure> {
-    let host = names::domain(host)?;
-    let (user, _) = machine
-        .owner_of_host(&host)
-        .ok_or_else(|| Failure::new(format!("The domain “{host}” does not belong to an account on this server.")))?;
-    certificate.certified()?;
-    let domains = certificate.domains();
-    if !certificate.covers(&host) {
-        return Err(Failure::new(format!("The certificate does not secure “{host}”; it secures: {}.", domains.join(", "))));
-    }
-    let event = json!({
-        "username": user,
-        "domain_set_name": host,
-        "certificate_pem": certificate.crt,
-        "key_pem": certificate.key,
-        "cab_pem": certificate.cab,
-    });
-    hooks::fire(machine, "Whostmgr", "SSL::installssl", Stage::Pre, event.clone()).map_err(|veto| Failure::new(veto.message))?;
-    let action = if machine.certificate(&host).is_some() { "update" } else { "install" };
-    machine.install_certificate(&host, certificate)?;
-    let _ = hooks::fire(machine, "Whostmgr", "SSL::installssl", Stage::Post, event);
-    let ours = |name: &&String| machine.owner_of_host(name).is_some_and(|(owner, _)| owner == user);
-    let (working, extra): (Vec<&String>, Vec<&String>) = domains.iter().partition(|name| ours(name));
+    let done = certificates::install(machine, host, certificate, By::Hand)?;
+    let Installed { host, user, action, working, extra } = done;
     let message =
         format!("The SSL certificate is now installed onto the domain “{host}” using the IP address “{}”.", machine.address());
     Ok(json!({
         "action": action,
-        "aliases": working.iter().filter(|name| **name != &host).collect::<Vec<_>>(),
+        "aliases": working.iter().filter(|name| **name != host).collect::<Vec<_>>(),
         "domain": host,
         "extra_certificate_domains": extra,
         "html": message,
@@ -124,6 +104,13 @@ fn install(machine: &Machine, host: &str, certificate: &Certificate) -> Result<V
         "warning_domains": [],
         "working_domains": working,
     }))
+}
+
+/// `start_autossl_check_for_one_user`: done when the call returns; cPanel's runs on, as the process it names. A new certificate is issued for
+/// every domain, also where the installed one is not near its end.
+pub(super) fn start_autossl(machine: &Machine, _caller: &Caller, args: &Args) -> Reply {
+    let warnings = certificates::autossl(machine, args.need("username")?)?;
+    Ok(Outcome { warnings, ..Outcome::from(json!({"pid": std::process::id()})) })
 }
 
 /// `installssl`.
