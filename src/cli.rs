@@ -68,6 +68,9 @@ enum Command {
     /// Load or remove the redirect of cpsrvd's ports (started by the system)
     #[command(hide = true, subcommand)]
     Redirect(roles::Redirect),
+    /// Answer a page of WHM (called by cpsrvd)
+    #[command(hide = true)]
+    Cgi,
     /// Answer a standard hook (called by cPanel)
     #[command(hide = true)]
     Hook(hook::Hook),
@@ -107,6 +110,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Shim => roles::shim(),
         Command::Supervise => roles::supervise(),
         Command::Redirect(command) => roles::redirect(command),
+        Command::Cgi => roles::cgi(),
         Command::Hook(args) => hook::run(args),
     }
 }

@@ -15,6 +15,7 @@ pub mod host;
 pub mod layout;
 pub mod look;
 pub mod manifest;
+pub mod page;
 pub mod plan;
 pub mod redirect;
 pub mod services;

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `linked-nodes serve` | root | the authority: store, tokens, links, moves; two unix sockets |
 //! | `linked-nodes shim` | user `linkednodes` | HTTP front on the cPanel ports: parses what the internet sends, holds no token of any node |
+//! | `linked-nodes cgi` | root, started by cpsrvd | the pages in WHM: one request in, one page out |
 //! | `linked-nodes hook` | root, started by cPanel | standard hooks: JSON in, one line out, within two seconds |
 //! | every other word | root, at a terminal | the command line, through the administrators' socket |
 //!
@@ -21,6 +22,7 @@
 //! ```text
 //! cli        the command line: words, tables, progress, exit codes
 //! install    what is put on a server, from a plan, with a manifest that walks it back
+//! ui         the pages in WHM: a CGI program, one request in, one page out
 //! hooks      what cPanel's events are told
 //! shim       the HTTP front: who calls, what is asked, who answers
 //! serve      the authority at work: sockets, links, API functions of ours, events, health
@@ -31,6 +33,7 @@
 //! child      a child as its parent reaches it
 //! host       what is done on a machine beside cPanel's API: gate, sessions, queue, hashes
 //! panel      cPanel's API, here or on a child; zones; whom TLS believes
+//! roster     the accounts of this server, searched and sorted in memory
 //! mailbox    the mailbox engine: safe opens, passes, verification, both ends of the copy
 //! store      what is remembered (SQLite)      secrets    tokens      settings    what an administrator may set
 //! wire       what the roles say to each other
@@ -78,10 +81,12 @@ pub mod install;
 pub mod mailbox;
 pub mod moves;
 pub mod panel;
+pub mod roster;
 pub mod rules;
 pub mod secrets;
 pub mod serve;
 pub mod settings;
 pub mod shim;
 pub mod store;
+pub mod ui;
 pub mod wire;

@@ -219,6 +219,16 @@ impl Engine {
         Ok(views)
     }
 
+    /// A page of moves.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn page(&self, query: &crate::wire::MoveQuery) -> Result<crate::wire::MovePage> {
+        let mut page = self.authority.store.move_page(query)?;
+        page.rows.iter_mut().for_each(|view| self.live.complete(view));
+        Ok(page)
+    }
+
     fn sender(&self, id: i64) -> watch::Sender<u64> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert_with(|| watch::Sender::new(0)).clone()
     }

@@ -1,6 +1,7 @@
 //! What may be and what follows: pure decisions. No I/O, no async, no clock.
 
 pub mod dns;
+pub mod extension;
 pub mod halves;
 pub mod names;
 pub mod nodes;

@@ -4,8 +4,10 @@
 mod api;
 mod certificates;
 mod events;
+mod extension;
 mod links;
 mod nodes_api;
+mod pages;
 mod sockets;
 
 use crate::authority::Authority;
@@ -52,6 +54,7 @@ impl Default for Settings {
 struct Serve {
     authority: Authority,
     engine: Engine,
+    pages: std::sync::Arc<pages::Pages>,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -63,12 +66,13 @@ pub async fn run(settings: Settings) -> Result<()> {
     crate::host::restore_gates(&crate::store::Store::open(&settings.state_dir)?).await?;
     let authority = Authority::open(&settings.state_dir).await?;
     let engine = Engine::new(authority.clone());
-    let serve = Serve { authority, engine };
+    let serve = Serve { authority, engine, pages: std::sync::Arc::new(pages::Pages::new()) };
 
     let admin = sockets::listen(&settings.admin_socket, None)?;
     let shim = sockets::listen(&settings.shim_socket, Some(sockets::SHIM_GROUP))?;
     certificates::copy(&settings.tls_dir)?;
     write_role(&serve.authority)?;
+    log("writing the fields of WHM's forms", extension::write(&serve.authority));
     serve.engine.resume_all()?;
     events::resume_removals(&serve)?;
     tracing::info!(hostname = serve.authority.hostname, "serving");
@@ -132,6 +136,7 @@ async fn follow_role(authority: Authority) {
     let mut routing = authority.store.watch_routing();
     while routing.changed().await.is_ok() {
         log("writing the role file", write_role(&authority));
+        log("writing the fields of WHM's forms", extension::write(&authority));
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod moves;
 mod nodes;
+mod pages;
 
 use crate::error::{Context as _, Result};
 use crate::wire::{Role, Routing};
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS nodes (
     trouble TEXT, disk_free INTEGER) STRICT;
 CREATE TABLE IF NOT EXISTS accounts (
     user TEXT PRIMARY KEY, alias TEXT NOT NULL REFERENCES nodes(alias), domains TEXT NOT NULL, since INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS accounts_by_alias ON accounts (alias);
 CREATE TABLE IF NOT EXISTS parent (
     one INTEGER PRIMARY KEY CHECK (one = 1), hostname TEXT NOT NULL, id TEXT NOT NULL, token_digest TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS served (user TEXT PRIMARY KEY, domains TEXT NOT NULL, state TEXT NOT NULL) STRICT;

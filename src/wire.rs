@@ -14,8 +14,10 @@ use std::path::Path;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
+mod pages;
 mod views;
 
+pub use pages::*;
 pub use views::*;
 
 /// Where `serve` listens for administrators.
@@ -176,6 +178,11 @@ pub enum AdminCall {
     },
     /// What was not followed yet. → `Vec<`[`Remainder`]`>`.
     Remainders,
+    /// A question of the pages. → as [`PageCall`] says.
+    Page {
+        /// The question.
+        ask: PageCall,
+    },
     /// → `Vec<`[`MoveView`]`>`, newest first.
     MoveList,
     /// → [`MoveView`].

@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// From the top down.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 20] = [
     "cli",
     "install",
+    "ui",
     "hooks",
     "shim",
     "serve",
@@ -19,6 +20,7 @@ const ORDER: [&str; 18] = [
     "child",
     "host",
     "panel",
+    "roster",
     "mailbox",
     "store",
     "secrets",

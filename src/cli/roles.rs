@@ -62,6 +62,15 @@ pub fn redirect(command: Redirect) -> Outcome {
     }
 }
 
+/// `cgi`: one page in WHM.
+///
+/// # Errors
+/// When cpsrvd does not read any more.
+pub fn cgi() -> Outcome {
+    let settings = crate::ui::Settings::here(ask::admin_socket());
+    crate::ui::run(&settings).map_err(|cause| Error::machine("answering", cause).into())
+}
+
 /// A runtime with a thread for each processor, for the roles that serve many at once.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()

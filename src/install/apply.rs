@@ -1,15 +1,16 @@
 //! Bringing the machine to the plan. Every step looks first, records, then acts; so it can be interrupted anywhere and run again.
 
-use super::files;
+use super::files::{self, Before};
 use super::hooked;
 use super::host::Host;
 use super::layout::{LIB_DIR, PROGRAM, REDIRECT, RUN_DIR, STATE_DIR, UNIT_DIR};
 use super::look::{self, State};
 use super::manifest::{Change, Manifest};
 use super::plan::{Item, Supervision};
-use super::{services, user, walk_back};
+use super::{page, services, user, walk_back};
 use crate::error::{Code, Error, Result};
 use crate::hooks::LAUNCHER;
+use crate::rules::extension::FRAGMENT;
 use std::path::Path;
 
 /// Brings the machine to the plan and says each thing it does. Returns how many items were not as planned.
@@ -73,6 +74,15 @@ fn put(host: &Host, item: &Item, manifest: &mut Manifest, say: &mut dyn FnMut(St
             manifest.note_path(host, path, format!("link {target}"), false)?;
             files::link(&host.path(path), Path::new(target))
         }
+        Item::Fragment => {
+            make_parents(host, FRAGMENT, manifest)?;
+            manifest.note(host, item, Change::Fragment { before: files::record(host, FRAGMENT)? })?;
+            page::write_fragment(host)
+        }
+        Item::Page => {
+            manifest.note(host, item, Change::Page)?;
+            page::register(host)
+        }
         Item::Hooks => {
             manifest.note(host, item, Change::Hooks)?;
             hooked::register(host)
@@ -99,6 +109,8 @@ fn note_present(host: &Host, item: &Item, manifest: &mut Manifest) -> Result<()>
         Item::Directory { path, ours, .. } => manifest.note_path(host, path, "directory".to_owned(), *ours),
         Item::File { path, .. } => manifest.note_path(host, path, files::mark(&host.path(path))?, false),
         Item::Link { path, target } => manifest.note_path(host, path, format!("link {target}"), false),
+        Item::Fragment => manifest.note(host, item, Change::Fragment { before: Before::Absent }),
+        Item::Page => manifest.note(host, item, Change::Page),
         Item::Hooks => manifest.note(host, item, Change::Hooks),
         Item::Services(supervision) => {
             manifest.note(host, item, Change::Services { systemd: *supervision == Supervision::Systemd })

@@ -70,6 +70,7 @@ pub fn mark(path: &Path) -> Result<String> {
 pub fn mark_of(content: &Content) -> Result<String> {
     Ok(match content {
         Content::Text(text) => format!("sha256 {}", hex(&Sha256::digest(text.as_bytes()))),
+        Content::Bytes(bytes) => format!("sha256 {}", hex(&Sha256::digest(bytes))),
         Content::CopyOf(file) => format!("sha256 {}", sha256(file)?),
     })
 }
@@ -145,6 +146,7 @@ pub fn write(path: &Path, content: &Content, mode: u32, owner: Option<(u32, u32)
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         match content {
             Content::Text(text) => file.write_all(text.as_bytes())?,
+            Content::Bytes(bytes) => file.write_all(bytes)?,
             Content::CopyOf(source) => drop(io::copy(&mut File::open(source)?, &mut file)?),
         }
         set_owner_and_mode(&fresh, owner, mode)?;

@@ -6,6 +6,32 @@ pub const CPANEL: &str = "/usr/local/cpanel/cpanel";
 /// cPanel's tool for standard hooks.
 pub const MANAGE_HOOKS: &str = "/usr/local/cpanel/bin/manage_hooks";
 
+/// cPanel's tool that permits a page in WHM.
+pub const REGISTER_APPCONFIG: &str = "/usr/local/cpanel/bin/register_appconfig";
+/// cPanel's tool that takes that back.
+pub const UNREGISTER_APPCONFIG: &str = "/usr/local/cpanel/bin/unregister_appconfig";
+/// What cPanel keeps of our registration.
+pub const REGISTERED_APP: &str = "/var/cpanel/apps/linkednodes.conf";
+/// The name of our registration.
+pub const APP: &str = "linkednodes";
+
+/// What is registered with AppConfig, and its text.
+pub const APP_CONF: &str = "/usr/local/cpanel/3rdparty/linked-nodes/linkednodes.conf";
+/// See [`APP_CONF`].
+pub const APP_CONF_TEXT: &str = include_str!("../../appconfig/linkednodes.conf");
+/// The page: a launcher of the program.
+pub const CGI: &str = "/usr/local/cpanel/whostmgr/docroot/cgi/linkednodes/index.cgi";
+/// See [`CGI`].
+pub const CGI_TEXT: &str = include_str!("../../plugin/whm/index.cgi");
+/// The page's icon in WHM's menu.
+pub const ICON: &str = "/usr/local/cpanel/whostmgr/docroot/addon_plugins/linkednodes.png";
+/// See [`ICON`].
+pub const ICON_BYTES: &[u8] = include_bytes!("../../plugin/whm/linkednodes.png");
+/// The defaults of our fields in WHM's account and package forms.
+pub const EXTENSION: &str = "/var/cpanel/packages/extensions/linkednodes";
+/// See [`EXTENSION`].
+pub const EXTENSION_TEXT: &str = include_str!("../../plugin/package-extension/linkednodes");
+
 /// The product's own code.
 pub const PRODUCT_DIR: &str = "/usr/local/cpanel/3rdparty/linked-nodes";
 /// The program.

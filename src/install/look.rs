@@ -4,6 +4,7 @@ use super::files;
 use super::hooked;
 use super::host::{Host, PATH};
 use super::layout::CPANEL;
+use super::page;
 use super::plan::{Facts, Item, Missing, NEEDED};
 use super::services::{self, Running};
 use super::user;
@@ -86,6 +87,8 @@ pub fn state(host: &Host, item: &Item) -> Result<State> {
             mark if mark == format!("link {target}") => State::Same,
             _ => State::Differs("points elsewhere"),
         },
+        Item::Fragment => page::fragment(host)?,
+        Item::Page => page::state(host)?,
         Item::Hooks => {
             let registered = hooked::registered(host)?;
             if registered == hooked::wanted()? {

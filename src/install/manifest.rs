@@ -58,6 +58,13 @@ pub enum Change {
         /// Whether the group was not there.
         created_group: bool,
     },
+    /// Our fields in WHM's forms, which `serve` writes.
+    Fragment {
+        /// What was there.
+        before: Before,
+    },
+    /// Registration of the page with AppConfig.
+    Page,
     /// Registration of the standard hooks.
     Hooks,
     /// Running services.

@@ -1,14 +1,14 @@
 //! What an installation consists of: a pure function from what the machine is to a list of items.
-//!
-//! Nothing is registered with AppConfig: that permits a page in WHM, and there is no page yet.
 
 use super::layout::{
-    COMMAND, CPANEL, LAUNCHER_TEXT, LIB_DIR, MANAGE_HOOKS, PRODUCT_DIR, PROGRAM, REDIRECT, RUN_DIR, STATE_DIR, UNIT_DIR, UNITS,
+    APP_CONF, APP_CONF_TEXT, CGI, CGI_TEXT, COMMAND, CPANEL, EXTENSION, EXTENSION_TEXT, ICON, ICON_BYTES, LAUNCHER_TEXT, LIB_DIR,
+    MANAGE_HOOKS, PRODUCT_DIR, PROGRAM, REDIRECT, REGISTER_APPCONFIG, RUN_DIR, STATE_DIR, UNIT_DIR, UNITS, UNREGISTER_APPCONFIG,
     USER,
 };
 use super::redirect;
 use crate::error::{Code, Error, Result};
 use crate::hooks::LAUNCHER;
+use crate::rules::extension::FRAGMENT;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -50,6 +50,8 @@ pub enum Supervision {
 pub enum Content {
     /// This text.
     Text(String),
+    /// These bytes.
+    Bytes(&'static [u8]),
     /// The content of this file (never read as a whole into memory).
     CopyOf(PathBuf),
 }
@@ -84,6 +86,10 @@ pub enum Item {
         /// What it points to.
         target: &'static str,
     },
+    /// Our fields in WHM's forms; `serve` writes them again whenever links change.
+    Fragment,
+    /// The page, permitted by AppConfig and in WHM's menu.
+    Page,
     /// The standard hooks, registered with cPanel.
     Hooks,
     /// serve, shim and the redirect: running, and started again at boot where the machine can.
@@ -97,6 +103,8 @@ impl Item {
             Self::User => format!("user {USER}"),
             Self::Directory { path, .. } | Self::Link { path, .. } => (*path).to_owned(),
             Self::File { path, .. } => path.clone(),
+            Self::Fragment => FRAGMENT.to_owned(),
+            Self::Page => "page in WHM".to_owned(),
             Self::Hooks => "standard hooks".to_owned(),
             Self::Services(_) => "services".to_owned(),
         }
@@ -110,6 +118,8 @@ impl fmt::Display for Item {
             Self::Directory { path, mode, .. } => write!(f, "directory  {path}/ (root:root {mode:04o})"),
             Self::File { path, mode, .. } => write!(f, "file       {path} (root:root {mode:04o})"),
             Self::Link { path, target } => write!(f, "link       {path} → {target}"),
+            Self::Fragment => write!(f, "file       {FRAGMENT} (written by serve whenever links change)"),
+            Self::Page => write!(f, "page       WHM » Plugins » Linked Nodes, registered with register_appconfig"),
             Self::Hooks => write!(f, "hooks      {LAUNCHER}, registered with manage_hooks"),
             Self::Services(Supervision::Systemd) => {
                 write!(f, "services   serve, shim and the redirect of cpsrvd's ports, as systemd units")
@@ -158,13 +168,23 @@ pub fn plan(facts: &Facts) -> Result<Vec<Item>> {
             mode: 0o644,
         }));
     }
+    items.extend([
+        Item::File { path: CGI.to_owned(), content: Content::Text(CGI_TEXT.to_owned()), mode: 0o755 },
+        Item::File { path: ICON.to_owned(), content: Content::Bytes(ICON_BYTES), mode: 0o644 },
+        Item::File { path: APP_CONF.to_owned(), content: Content::Text(APP_CONF_TEXT.to_owned()), mode: 0o644 },
+        Item::Page,
+        Item::File { path: EXTENSION.to_owned(), content: Content::Text(EXTENSION_TEXT.to_owned()), mode: 0o644 },
+        Item::Fragment,
+    ]);
     items.push(Item::Hooks);
     items.push(Item::Services(supervision));
     Ok(items)
 }
 
 /// Programs the product cannot do without, and what for.
-pub const NEEDED: [(&str, &str); 5] = [
+pub const NEEDED: [(&str, &str); 7] = [
+    (REGISTER_APPCONFIG, "permits the page in WHM"),
+    (UNREGISTER_APPCONFIG, "takes that back"),
     (MANAGE_HOOKS, "registers the standard hooks"),
     ("nft", "redirects cpsrvd's ports to the shim; package nftables"),
     ("doveadm", "speaks to Dovecot about mailboxes"),
@@ -194,6 +214,12 @@ mod tests {
              link       /usr/local/bin/linked-nodes → /usr/local/cpanel/3rdparty/linked-nodes/bin/linked-nodes\n\
              file       /usr/local/cpanel/3rdparty/bin/linked-nodes-hook (root:root 0755)\n\
              file       /var/cpanel/linked-nodes/nftables.conf (root:root 0600)\n\
+             file       /usr/local/cpanel/whostmgr/docroot/cgi/linkednodes/index.cgi (root:root 0755)\n\
+             file       /usr/local/cpanel/whostmgr/docroot/addon_plugins/linkednodes.png (root:root 0644)\n\
+             file       /usr/local/cpanel/3rdparty/linked-nodes/linkednodes.conf (root:root 0644)\n\
+             page       WHM » Plugins » Linked Nodes, registered with register_appconfig\n\
+             file       /var/cpanel/packages/extensions/linkednodes (root:root 0644)\n\
+             file       /var/cpanel/packages/extensions/linkednodes.tt2 (written by serve whenever links change)\n\
              hooks      /usr/local/cpanel/3rdparty/bin/linked-nodes-hook, registered with manage_hooks\n\
              services   serve, shim and the redirect of cpsrvd's ports, kept running by “linked-nodes supervise”"
         );

@@ -5,9 +5,10 @@ use super::host::Host;
 use super::layout::{LOG, MANIFEST, SAVED_DIR, STATE_DIR, UNIT_DIR};
 use super::manifest::{Change, Entry, Manifest};
 use super::plan::Supervision;
-use super::{hooked, redirect, services, user};
+use super::{hooked, page, redirect, services, user};
 use crate::authority::{OWN_TOKEN, WHMAPI1};
 use crate::error::{Context as _, Result};
+use crate::rules::extension::FRAGMENT;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -58,6 +59,19 @@ pub fn undo(host: &Host, entry: &Entry, say: &mut dyn FnMut(String)) -> Result<O
                 say(format!("removed    {}", entry.key));
             }
             user::delete(host, *created_user, *created_group).map(|()| None)
+        }
+        Change::Fragment { before } => {
+            let here = host.path(FRAGMENT);
+            if !page::is_ours(&here) {
+                let there = files::metadata(&here)?.is_some();
+                return Ok(there.then(|| format!("{FRAGMENT}: not ours any more, so it stays")));
+            }
+            say(format!("{}   {FRAGMENT}", if *before == Before::Absent { "removed " } else { "restored" }));
+            files::restore(host, FRAGMENT, before).map(|()| None)
+        }
+        Change::Page => {
+            say("removed    page in WHM".to_owned());
+            page::unregister(host).map(|()| None)
         }
         Change::Hooks => {
             say("removed    standard hooks from cPanel's registry".to_owned());

@@ -1,6 +1,6 @@
 //! The two sockets: requests in, answers out.
 
-use super::{Serve, api, events, links};
+use super::{Serve, api, events, links, pages};
 use crate::agent::{self, Opener};
 use crate::error::{Code, Context as _, Error, Result};
 use crate::rules::verdict::{self, NODE_PARAMS, Verdict};
@@ -162,6 +162,7 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
         AdminCall::AccountList => accounts(serve).and_then(value),
         AdminCall::AccountPlan { user, to } => serve.engine.plan(&user, &to).await.and_then(value),
         AdminCall::AccountMove { user, to } => serve.engine.start(&user, &to).await.and_then(value),
+        AdminCall::Page { ask } => pages::answer(serve, ask).await,
         AdminCall::MoveList => value(serve.engine.views()?),
         AdminCall::MoveShow { id } => value(serve.engine.view(id)?),
         AdminCall::MoveCancel { id } => value(serve.engine.cancel(id)?),

@@ -394,7 +394,7 @@ impl Store {
     }
 }
 
-fn view(row: &Row<'_>) -> rusqlite::Result<MoveView> {
+pub(super) fn view(row: &Row<'_>) -> rusqlite::Result<MoveView> {
     let count = |name: &str| row.get::<_, i64>(name).map(i64::unsigned_abs);
     let maybe = |name: &str| row.get::<_, Option<i64>>(name).map(|value| value.map(i64::unsigned_abs));
     Ok(MoveView {
