@@ -193,6 +193,31 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", wanted);
     }
 
+    /// Shows pages as somebody sees them who prefers dark colours, or light ones.
+    pub fn dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": [{"name": "prefers-color-scheme", "value": value}]}));
+    }
+
+    /// Looks at the page in light and dark colours, wide and at 360 pixels: accessible, no wider than its window, nothing the browser
+    /// complains of. Leaves pictures named after it.
+    pub fn look(&self, name: &str) {
+        for (size, dark, picture) in [
+            ((1280, 900), false, name.to_owned()),
+            ((1280, 900), true, format!("{name}-dark")),
+            ((360, 740), false, format!("{name}-small")),
+        ] {
+            self.resize(size);
+            self.dark(dark);
+            self.shot(&picture);
+            self.accessible();
+            self.fits();
+        }
+        self.resize((1280, 900));
+        let complaints = self.complaints();
+        assert!(complaints.is_empty(), "{}: {complaints:?}", self.path());
+    }
+
     /// Goes to an address.
     pub fn go(&self, url: &str) {
         self.runtime.block_on(self.client.goto(url)).unwrap_or_else(|error| panic!("{url}: {error}"));
@@ -267,6 +292,14 @@ impl Browser {
     /// How many elements there are.
     pub fn count(&self, css: &str) -> usize {
         self.runtime.block_on(self.client.find_all(Locator::Css(css))).map_or(0, |found| found.len())
+    }
+
+    /// Waits until the page does not show this text.
+    pub fn gone(&self, text: &str) {
+        self.wait(&format!("“{text}” gone from the page"), PATIENCE, || {
+            let shown = self.text();
+            (!shown.is_empty() && !shown.contains(text)).then_some(())
+        });
     }
 
     fn find(&self, what: &str, locator: Locator<'_>) -> Element {

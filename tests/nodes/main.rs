@@ -17,6 +17,7 @@ mod installer;
 mod lab;
 mod load;
 mod many;
+mod pages;
 mod refusals;
 mod whm;
 
@@ -48,6 +49,8 @@ fn main() -> ExitCode {
         ("serve_killed_at_every_step_of_dedistributing", crash::dedistributing),
         ("whm_in_a_browser", whm::the_way_in),
         ("whm_plugins_of_others", whm::plugins_of_others),
+        ("pages_nodes_and_accounts", pages::nodes_and_accounts),
+        ("pages_keep_resellers_out", pages::resellers_are_kept_out),
         ("installing_twice_and_uninstalling", installer::there_and_back),
     ] {
         trials.push(Trial::test(name, move || {
