@@ -29,6 +29,31 @@ pub const ROLES: &[(&str, &str, &str)] = &[
     ("WebServer", "Web Server", "Serve websites."),
 ];
 
+/// Services a role runs, by the names `servicestatus` and the hooks of a changed profile use.
+/// Source: docs.cpanel.net, "How to Use Server Profiles".
+const SERVICES: &[(&str, &[&str])] = &[
+    ("DNS", &["named", "pdns"]),
+    ("FTP", &["ftpd"]),
+    ("MailLocal", &["exim"]),
+    ("MailReceive", &["cpdavd", "cpgreylistd", "imap", "mailman", "pop"]),
+    ("MailRelay", &["exim"]),
+    ("MailSend", &["exim"]),
+    ("MySQL", &["mysql"]),
+    ("Postgres", &["postgresql"]),
+    ("SpamFilter", &["spamd"]),
+    ("WebDisk", &["cpdavd"]),
+    ("WebServer", &["httpd"]),
+];
+
+/// The services of these roles, each once, by name.
+pub fn services_of(roles: &[&str]) -> Vec<&'static str> {
+    let of_roles = SERVICES.iter().filter(|(role, _)| roles.contains(role));
+    let mut services: Vec<&str> = of_roles.flat_map(|(_, services)| services.iter().copied()).collect();
+    services.sort_unstable();
+    services.dedup();
+    services
+}
+
 /// A profile: code, name, description, experimental, roles it enables, roles it leaves to choice.
 #[derive(Debug)]
 pub struct Profile {
@@ -160,6 +185,11 @@ impl Machine {
         let stored = Stored { code: code.to_owned(), optional: optional.to_vec() };
         let text = serde_json::to_string(&stored).map_err(|error| Failure::new(error.to_string()))?;
         self.edit(FILE, 0o644, |_| Ok(text))
+    }
+
+    /// Every role that is on.
+    pub fn enabled_roles(&self) -> Vec<&'static str> {
+        ROLES.iter().map(|(role, ..)| *role).filter(|role| self.role_enabled(role) == Some(true)).collect()
     }
 
     /// Whether this server keeps DNS zones: it has a `named.conf` and the DNS role.

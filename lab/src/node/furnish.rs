@@ -228,7 +228,8 @@ impl Disk<'_> {
             let _ = fs::remove_file(&link);
             symlink("/usr/local/cpanel/bin/lab", &link).doing(at("link", &link))?;
         }
-        self.write("/var/cpanel/server_profile.json", serde_json::json!({"code": self.node.profile}).to_string(), 0o644)?;
+        // Later runs of the node keep the profile that was activated.
+        self.write_once("/var/cpanel/server_profile.json", serde_json::json!({"code": self.node.profile}).to_string(), 0o644)?;
         self.write("/var/cpanel/packages/default", include_str!("../../templates/package-default"), 0o644)?;
         for path in [
             "/etc/remotedomains",

@@ -14,7 +14,7 @@ use super::authority::Authority;
 use super::daemons::{self, Daemon};
 use super::error::{Context as _, Error, Result, at};
 use super::layout::{Place, write_with_mode};
-use super::{boot, furnish, root};
+use super::{boot, furnish, root, services};
 use crate::machine::Machine;
 
 /// Where process 1 keeps `NAME.pid` of its daemons. A file `NAME.stop` here keeps a daemon from being started again.
@@ -44,6 +44,9 @@ pub fn run(place: &Place, name: &str) -> Result<()> {
     furnish::furnish(&Machine::here(), &plan, node, &authority)?;
     for dir in [RUN, "/var/log/lab"] {
         fs::create_dir_all(dir).doing(format!("create {dir}"))?;
+    }
+    if node.is_server() {
+        services::hold_back(&Machine::here())?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing("start the runtime")?;
     runtime.block_on(watch(daemons::of(node.kind)))

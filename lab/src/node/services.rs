@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
-use super::error::{Context as _, Result, at, run};
+use super::error::{Context as _, Error, Result, at, run};
 use super::layout::write_with_mode;
 use super::{sni, users};
 use crate::machine::Machine;
@@ -34,6 +35,62 @@ pub fn zone_changed(machine: &Machine, zone: &str) -> Result<()> {
     let file = machine.path("/var/named").join(format!("{zone}.db"));
     if file.exists() {
         run(&["pdns_control", "bind-reload-now", zone], "")?;
+    }
+    Ok(())
+}
+
+/// The server's roles changed: the name server stops or starts with `DNS`, IMAP and POP3 with `MailReceive`. Exim, and Dovecot's delivery
+/// of mail for it, have a role in every profile; the other services of roles do not run in a lab.
+pub fn follow_roles(machine: &Machine) -> Result<()> {
+    write_protocols(machine)?;
+    if machine.root.as_os_str() != "/" {
+        return Ok(());
+    }
+    if machine.path("/run/dovecot/master.pid").exists() {
+        run(&["doveadm", "reload"], "")?;
+    }
+    if !has_name_server(machine) {
+        return Ok(());
+    }
+    let (pid, stop) = (machine.path("/run/lab/pdns.pid"), machine.path("/run/lab/pdns.stop"));
+    let on = machine.role_enabled("DNS") == Some(true);
+    if on && stop.exists() {
+        fs::remove_file(&stop).doing(at("remove", &stop))?;
+        until("the name server starts", || pid.exists())?;
+    } else if let (false, Ok(number)) = (on, fs::read_to_string(&pid)) {
+        hold_back(machine)?;
+        run(&["kill", number.trim()], "")?;
+        until("the name server stops", || !pid.exists())?;
+    }
+    Ok(())
+}
+
+/// Keeps daemons from starting whose role is off: process 1 asks for it before it starts any.
+pub fn hold_back(machine: &Machine) -> Result<()> {
+    if has_name_server(machine) && machine.role_enabled("DNS") == Some(false) {
+        write_with_mode(&machine.path("/run/lab/pdns.stop"), "", 0o644)?;
+    }
+    Ok(())
+}
+
+/// Whether the node runs a name server at all: children leave their zones to the parent.
+fn has_name_server(machine: &Machine) -> bool {
+    machine.path("/etc/named.conf").exists()
+}
+
+fn write_protocols(machine: &Machine) -> Result<()> {
+    let path = machine.path("/etc/dovecot/protocols.conf");
+    let reading = machine.role_enabled("MailReceive") == Some(true);
+    write_with_mode(&path, if reading { "protocols = imap pop3 lmtp\n" } else { "protocols = lmtp\n" }, 0o644)
+}
+
+fn until(what: &str, done: impl Fn() -> bool) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(15);
+    while !done() {
+        if Instant::now() > end {
+            return Err(Error::NotReady(format!("not within 15 s: {what}")));
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
 }

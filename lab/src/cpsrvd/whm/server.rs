@@ -7,7 +7,7 @@ use crate::call::{Args, Caller, Failure, Outcome, Reply};
 use crate::cpsrvd::path::percent_encode;
 use crate::cpsrvd::session::{self, Service};
 use crate::machine::names::STRENGTH_APPS;
-use crate::machine::profile::{PROFILES, Profile, ROLES};
+use crate::machine::profile::{PROFILES, Profile, ROLES, services_of};
 use crate::machine::{Machine, files, names};
 
 /// Every ACL, as `myprivs` lists them.
@@ -194,7 +194,21 @@ pub(super) fn start_profile_activation(machine: &Machine, _caller: &Caller, args
             chosen.into_iter().filter(|(_, value)| on(value)).map(|(name, _)| name).collect()
         }
     };
+    let before = machine.enabled_roles();
     machine.set_profile(code, &optional)?;
+    let now = machine.enabled_roles();
+    crate::node::services::follow_roles(machine)?;
+    for (event, had, has) in [("disable", &before, &now), ("enable", &now, &before)] {
+        let changed: Vec<&str> = had.iter().copied().filter(|role| !has.contains(role)).collect();
+        if !changed.is_empty() {
+            // A service that another role still runs is not among them.
+            let others: Vec<&str> = had.iter().copied().filter(|role| has.contains(role)).collect();
+            let kept = services_of(&others);
+            let services: Vec<&str> = services_of(&changed).into_iter().filter(|name| !kept.contains(name)).collect();
+            let data = json!({"services": services, "changed_roles": changed});
+            super::accounts::after(machine, &format!("Server::Type::Change::{event}"), data);
+        }
+    }
     let log_id = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ.1").to_string();
     let log = format!("The system activated the “{code}” profile. Optional roles: {}\n", optional.join(", "));
     files::replace(&machine.path(&format!("/var/cpanel/logs/activate_profile/{log_id}/txt")), log.as_bytes(), 0o600)?;
