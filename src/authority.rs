@@ -1,5 +1,7 @@
 //! What everything that decides or moves needs: the store, the tokens, this server's own API, the way to each child.
 
+mod notes;
+
 use crate::child::Child;
 use crate::error::{Code, Context as _, Error, Result};
 use crate::panel::{Credentials, Panel, Trust, WHM_PORT};
@@ -10,6 +12,8 @@ use serde_json::Value;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use notes::{Note, Notes};
 
 /// cPanel's command for WHM API 1 as root.
 pub const WHMAPI1: &str = "/usr/local/cpanel/bin/whmapi1";
@@ -29,6 +33,8 @@ pub struct Authority {
     pub hostname: String,
     /// Where state lives.
     pub dir: PathBuf,
+    /// The calls on this server that are our own.
+    pub notes: Notes,
 }
 
 impl Authority {
@@ -42,7 +48,7 @@ impl Authority {
         let hostname =
             crate::rules::names::hostname(whmapi1("gethostname", &[]).await?["hostname"].as_str().unwrap_or_default())?;
         let own = own_panel(&secrets, &hostname).await?;
-        Ok(Self { store, secrets, own, hostname, dir: dir.to_owned() })
+        Ok(Self { store, secrets, own, hostname, dir: dir.to_owned(), notes: Notes::default() })
     }
 
     /// The way to a linked child.

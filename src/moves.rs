@@ -36,8 +36,10 @@ mod drill;
 pub mod end;
 mod gather;
 mod pace;
+mod pipes;
 mod prepare;
 mod queue;
+mod zones;
 
 use crate::authority::{Authority, now_ms};
 use crate::error::{Code, Error, Result};

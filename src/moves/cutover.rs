@@ -2,12 +2,13 @@
 
 use super::copy::{self, Session};
 use super::end::End;
-use super::{Job, LONGEST_WAIT, drill, prepare};
+use super::{Job, LONGEST_WAIT, drill, prepare, zones};
 use crate::authority::now_ms;
 use crate::error::{Code, Error, Result};
+use crate::halves::{self, When};
 use crate::host::HostCall;
 use crate::panel;
-use crate::rules::dns::{self, Change};
+use crate::rules::dns::{Change, MAIL_NAMES, Record};
 use crate::store::{MoveState, ServedState};
 use serde_json::Value;
 use std::net::IpAddr;
@@ -222,60 +223,53 @@ async fn open(job: &mut Job) -> Result<String> {
     // Known before the child says so: an account that is removed later must go from there too.
     job.authority.store.set_retained(&user, job.child().name(), !job.forward())?;
     let state = Some(if job.forward() { ServedState::Served } else { ServedState::Retained });
-    job.child().host::<Value>(HostCall::Serve { user, domains: domains.clone(), state }).await?;
+    job.child().host::<Value>(HostCall::Serve { user: user.clone(), domains: domains.clone(), state }).await?;
     job.source.host::<Value>(HostCall::Flush { domains }).await?;
+    if let End::There(alias, child) = job.target.clone() {
+        // Mail is served already; a limit that the child does not take must not stop the rest.
+        match halves::bring(&job.authority, &child, &user, When::Served).await {
+            Ok(done) if done.is_empty() => {}
+            Ok(done) => job.record(format!("open: the half on {alias}: {}", done.join("; ")))?,
+            Err(error) => job.record(format!("open: the half on {alias} differs still: {}", error.one_line()))?,
+        }
+    }
     Ok(format!("mail waited {pause} ms"))
 }
 
 async fn publish(job: &mut Job) -> Result<String> {
-    let own = job.authority.own.clone();
+    let authority = job.authority.clone();
+    let domains = job.outputs.domains.clone();
     let mut lines = Vec::new();
-    for domain in job.outputs.domains.clone() {
-        let zone = match panel::dns::records(&own, &domain).await {
-            Ok(zone) => zone,
-            Err(error) if error.code == Code::Answered => {
-                job.record(format!("publish: the zone of {domain} is not here; its names must be pointed by hand"))?;
-                continue;
+    if !job.forward() {
+        lines.extend(zones::take_back(&authority, job.user()).await?);
+    }
+    let (zones, missing) = zones::of(&authority.own, &domains).await?;
+    for domain in missing {
+        job.record(format!("publish: the zone of {domain} is not here; its names must be pointed by hand"))?;
+    }
+    if zones.is_empty() {
+        return Ok("nothing to change".into());
+    }
+    let address = |end: Vec<IpAddr>| end.into_iter().min_by_key(IpAddr::is_ipv6);
+    let (Some(former), Some(new)) = (address(job.source.addresses().await?), address(job.target.addresses().await?)) else {
+        return Err(Error::new(Code::NotSent, "The nodes' names resolve to no address."));
+    };
+    if job.forward() {
+        lines.extend(zones::publish(&authority, job.user(), &zones, &job.outputs.announced, former, new).await?);
+    } else {
+        // A zone of which nothing was remembered may still lead to the child: a domain added there by hand, say.
+        for zone in &zones {
+            let leads = |r: &Record| r.kind == "A" && r.data.first().is_some_and(|data| *data == former.to_string());
+            let named =
+                |r: &Record| zone.domains.iter().any(|name| MAIL_NAMES.iter().any(|label| r.name == format!("{label}.{name}")));
+            if zone.records.iter().any(|record| named(record) && leads(record)) {
+                let changes = zone.follow(former, new);
+                panel::dns::apply(&authority.own, &zone.name, &changes).await?;
+                lines.extend(changes.iter().map(Change::describe));
             }
-            Err(error) => return Err(error),
-        };
-        let changes = match (job.forward(), job.authority.store.published(job.user(), &domain)?) {
-            (false, Some((changes, former))) => back(&changes, &former),
-            _ => {
-                let address = |end: Vec<IpAddr>| end.into_iter().min_by_key(IpAddr::is_ipv6);
-                let (Some(former), Some(new)) = (address(job.source.addresses().await?), address(job.target.addresses().await?))
-                else {
-                    return Err(Error::new(Code::NotSent, "The nodes' names resolve to no address."));
-                };
-                dns::follow(&zone, &domain, former, new)
-            }
-        };
-        if job.forward() {
-            // Recorded before it is done, so that the way back is known whatever happens in between.
-            let former = job.outputs.announced.get(&domain).cloned().unwrap_or_default();
-            if !changes.is_empty() {
-                job.authority.store.set_published(job.user(), &domain, Some((&changes, &former)))?;
-            }
-        }
-        panel::dns::apply(&own, &domain, &changes).await?;
-        lines.extend(changes.iter().map(Change::describe));
-        if !job.forward() {
-            job.authority.store.set_published(job.user(), &domain, None)?;
         }
     }
     Ok(if lines.is_empty() { "nothing to change".into() } else { lines.join("; ") })
-}
-
-/// The changes that take published ones back, with the TTLs from before the announcement.
-fn back(changes: &[Change], former: &[dns::Record]) -> Vec<Change> {
-    let mut back: Vec<Change> = changes.iter().rev().map(Change::reversed).collect();
-    for record in back.iter_mut().flat_map(|change| &mut change.after) {
-        let same = |old: &&dns::Record| old.name == record.name && old.kind == record.kind && old.data == record.data;
-        if let Some(old) = former.iter().find(same) {
-            record.ttl = old.ttl;
-        }
-    }
-    back
 }
 
 /// Forward: the parent's messages go. Back: the child keeps account and data, as cPanel's rule says.

@@ -1,12 +1,12 @@
 //! The facts a plan is made from.
 
 use super::end::End;
+use super::{pipes, zones};
 use crate::authority::Authority;
 use crate::error::{Code, Error, Result};
 use crate::host::{self, HostCall, HostFacts, Occupancy};
 use crate::mailbox::{self, Leftovers, Oddity, Usage, Why};
 use crate::panel;
-use crate::rules::dns;
 use crate::rules::names::{self, LOCAL};
 use crate::rules::plan::{AccountFacts, Facts, MailFacts, TargetFacts};
 use crate::store::ServedState;
@@ -64,7 +64,7 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
         let found: Occupancy = child.host(HostCall::Occupancy { user: user.into(), domains: domains.to_vec() }).await?;
         facts.target.foreign_user = found.user_exists && found.served.is_none();
         facts.target.foreign_domains = found.foreign_domains;
-        if found.user_exists && found.served.is_some() && found.served_domains != domains {
+        if found.user_exists && found.served.is_some() && !found.served_domains.contains(&domains[0]) {
             facts.target.leftovers.push("an account of that name from an earlier move, with another domain".into());
         }
         if found.served == Some(ServedState::Served) {
@@ -82,29 +82,16 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
     let usage =
         tokio::task::spawn_blocking(move || side.usage()).await.map_err(|cause| Error::machine("measuring mail", cause))??;
     facts.mail = mail(&usage);
-    for domain in domains {
-        for row in
-            source.panel().uapi(user, "Email", "list_forwarders", &[("domain", domain)]).await?.as_array().into_iter().flatten()
-        {
-            let (address, to) = (row["dest"].as_str().unwrap_or_default(), row["forward"].as_str().unwrap_or_default());
-            if crate::rules::pipes::stays_behind(to) {
-                facts.account.pipes.push(format!("{address} → {to}"));
-            }
-        }
+    if forward {
+        facts.account.pipes = pipes::find(source.panel(), user, domains).await?;
     }
     let mut lines = Vec::new();
     let address = |all: Vec<IpAddr>| all.into_iter().min_by_key(IpAddr::is_ipv6);
     let own = if forward { source } else { target };
     if let (Some(former), Some(new)) = (address(source.addresses().await?), address(target.addresses().await?)) {
-        for domain in domains {
-            match panel::dns::records(own.panel(), domain).await {
-                Ok(zone) => lines.extend(dns::follow(&zone, domain, former, new).iter().map(dns::Change::describe)),
-                Err(error) if error.code == Code::Answered => {
-                    lines.push(format!("{domain}: its zone is not on this server; point its mail names by hand"))
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let (zones, missing) = zones::of(own.panel(), domains).await?;
+        lines.extend(zones.iter().flat_map(|zone| zone.follow(former, new)).map(|change| change.describe()));
+        lines.extend(missing.iter().map(|name| format!("{name}: its zone is not on this server; point its mail names by hand")));
     }
     Ok(lines)
 }

@@ -2,7 +2,7 @@
 
 use super::configuration::{self, Change};
 use super::end::End;
-use super::{Job, cutover, drill, gather};
+use super::{Job, cutover, drill, gather, zones};
 use crate::error::{Code, Error, Result};
 use crate::halves::{self, When};
 use crate::host::{HostCall, Occupancy};
@@ -137,7 +137,8 @@ pub async fn configure(job: &mut Job) -> Result<String> {
     let present = configuration::read(job.target.panel(), &user, &domains).await?;
     let changes = configuration::diff(&wanted, &present);
     for change in &changes {
-        configuration::apply(job.target.panel(), &user, change, &hashes).await?;
+        let notes = (!job.forward()).then_some(&job.authority.notes);
+        configuration::apply(job.target.panel(), notes, &user, change, &hashes).await?;
     }
     job.target.host::<Value>(HostCall::SetMailHashes { user: user.clone(), hashes }).await?;
     let mut notes = vec![match changes.iter().filter(|change| matches!(change, Change::AddMailbox(..))).count() {
@@ -158,31 +159,30 @@ async fn announce(job: &mut Job) -> Result<String> {
         return Ok("announced before".into());
     }
     let own = job.authority.own.clone();
-    let mut changes: BTreeMap<String, Vec<DnsChange>> = BTreeMap::new();
-    for domain in job.outputs.domains.clone() {
-        let zone = match panel::dns::records(&own, &domain).await {
-            Ok(zone) => zone,
-            Err(error) if error.code == Code::Answered => {
-                job.record(format!("announce: the zone of {domain} is not here: {}", error.message))?;
-                continue;
-            }
-            Err(error) => return Err(error),
+    let (zones, missing) = zones::of(&own, &job.outputs.domains).await?;
+    for domain in missing {
+        job.record(format!("announce: the zone of {domain} is not here"))?;
+    }
+    let mut changes: BTreeMap<String, DnsChange> = BTreeMap::new();
+    for zone in zones {
+        let named = |record: &dns::Record| {
+            let leads = |domain: &String| MAIL_NAMES.iter().any(|label| record.name == format!("{label}.{domain}"));
+            zone.domains.iter().any(leads)
         };
-        let named = |record: &dns::Record| MAIL_NAMES.iter().any(|label| record.name == format!("{label}.{domain}"));
-        let slow: Vec<dns::Record> = zone.into_iter().filter(|record| named(record) && record.ttl > MOVING_TTL).collect();
+        let slow: Vec<dns::Record> = zone.records.iter().filter(|r| named(r) && r.ttl > MOVING_TTL).cloned().collect();
         if slow.is_empty() {
             continue;
         }
         let quick = |record: &dns::Record| dns::Record { ttl: MOVING_TTL, ..record.clone() };
-        let change = DnsChange { before: slow.clone(), after: slow.iter().map(quick).collect() };
-        changes.entry(domain.clone()).or_default().push(change);
-        job.outputs.announced.insert(domain, slow);
+        changes.insert(zone.name.clone(), DnsChange { before: slow.clone(), after: slow.iter().map(quick).collect() });
+        job.outputs.announced.insert(zone.name, slow);
     }
     job.record("announce: former TTLs recorded")?;
-    for (zone, changes) in &changes {
-        panel::dns::apply(&own, zone, changes).await?;
+    let count = changes.len();
+    for (zone, change) in changes {
+        panel::dns::apply(&own, &zone, &[change]).await?;
     }
-    Ok(format!("TTL {MOVING_TTL} s in {} zones", changes.len()))
+    Ok(format!("TTL {MOVING_TTL} s in {count} zones"))
 }
 
 async fn withdraw_announcement(job: &Job) -> Result<()> {

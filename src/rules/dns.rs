@@ -57,16 +57,28 @@ fn address_record(name: &str, ttl: u32, address: IpAddr) -> Record {
     Record { name: name.to_owned(), ttl, kind: kind.into(), data: vec![address.to_string()] }
 }
 
-/// The changes that make a domain's mail names lead to `address`, whose mail server used to be `former`.
+/// The changes that make a domain's mail names lead to `address`, whose mail server used to be `former`. `apex` is the zone's name: a
+/// subdomain whose records stand in it gets no names that it does not have, but those its mail needs.
 ///
 /// Idempotent: a zone that is already right needs no change.
-pub fn follow(zone: &[Record], domain: &str, former: IpAddr, address: IpAddr) -> Vec<Change> {
+pub fn follow(zone: &[Record], domain: &str, apex: &str, former: IpAddr, address: IpAddr) -> Vec<Change> {
     let mut changes = Vec::new();
+    let mail = format!("mail.{domain}");
+    let exchangers: Vec<Record> = zone.iter().filter(|r| r.name == domain && r.kind == "MX").cloned().collect();
+    let exchanger = |r: &Record| r.data.get(1).map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+    // Its own name, or that of the zone it stands in; what was put there by hand stays.
+    let points_home = |r: &Record| exchanger(r).is_some_and(|host| host == domain || host == apex);
+    let needs_mail = domain == apex || exchangers.iter().any(|r| points_home(r) || exchanger(r).as_ref() == Some(&mail));
     for label in MAIL_NAMES {
         let name = format!("{label}.{domain}");
         let before: Vec<Record> =
             zone.iter().filter(|r| r.name == name && matches!(r.kind.as_str(), "A" | "AAAA" | "CNAME")).cloned().collect();
-        if before.is_empty() && label != "mail" && label != "webmail" {
+        let needed = match label {
+            "mail" => needs_mail,
+            "webmail" => domain == apex,
+            _ => false,
+        };
+        if before.is_empty() && !needed {
             continue;
         }
         let after = vec![address_record(&name, MOVING_TTL, address)];
@@ -74,9 +86,6 @@ pub fn follow(zone: &[Record], domain: &str, former: IpAddr, address: IpAddr) ->
             changes.push(Change { before, after });
         }
     }
-    let mail = format!("mail.{domain}");
-    let exchangers: Vec<Record> = zone.iter().filter(|r| r.name == domain && r.kind == "MX").cloned().collect();
-    let points_home = |r: &Record| r.data.get(1).is_some_and(|host| host.trim_end_matches('.').eq_ignore_ascii_case(domain));
     if exchangers.iter().any(points_home) {
         let after = exchangers
             .iter()
@@ -145,7 +154,7 @@ mod tests {
     fn mail_names_follow_and_come_back() {
         let (old, new) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let mut now = zone();
-        let changes = follow(&now, "a.test", old, new);
+        let changes = follow(&now, "a.test", "a.test", old, new);
         apply(&mut now, &changes);
         for name in ["mail.a.test", "webmail.a.test", "autodiscover.a.test"] {
             let found: Vec<_> = now.iter().filter(|r| r.name == name).collect();
@@ -154,7 +163,7 @@ mod tests {
         assert!(!now.iter().any(|r| r.name == "autoconfig.a.test"));
         assert!(now.iter().any(|r| r.kind == "MX" && r.data == ["0", "mail.a.test."]));
         assert!(now.iter().any(|r| r.data == ["v=spf1 +a +mx +ip4:10.0.0.1 +ip4:10.0.0.2 ~all"]));
-        assert_eq!(follow(&now, "a.test", old, new), vec![], "a second time changes nothing");
+        assert_eq!(follow(&now, "a.test", "a.test", old, new), vec![], "a second time changes nothing");
 
         let back: Vec<Change> = changes.iter().rev().map(Change::reversed).collect();
         apply(&mut now, &back);
@@ -169,7 +178,26 @@ mod tests {
     fn a_foreign_exchanger_stays() {
         let mut now = zone();
         now[4].data[1] = "mx.elsewhere.test.".into();
-        let changes = follow(&now, "a.test", "10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let changes = follow(&now, "a.test", "a.test", "10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         assert!(changes.iter().all(|c| c.before.iter().all(|r| r.kind != "MX")));
+    }
+
+    #[test]
+    fn a_subdomain_follows_where_it_has_names_of_its_own() {
+        let (old, new) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let mut now = zone();
+        now.push(record("blog.a.test", "A", &["10.0.0.1"]));
+        assert_eq!(follow(&now, "blog.a.test", "a.test", old, new), vec![], "it has none");
+        now.push(record("blog.a.test", "MX", &["0", "blog.a.test."]));
+        now.push(record("webmail.blog.a.test", "A", &["10.0.0.1"]));
+        let changes = follow(&now, "blog.a.test", "a.test", old, new);
+        apply(&mut now, &changes);
+        assert!(now.iter().any(|r| r.kind == "MX" && r.name == "blog.a.test" && r.data == ["0", "mail.blog.a.test."]));
+        for name in ["mail.blog.a.test", "webmail.blog.a.test"] {
+            assert!(now.iter().any(|r| r.name == name && r.data == ["10.0.0.2"]), "{name}: {now:#?}");
+        }
+        assert!(!now.iter().any(|r| r.name == "autoconfig.blog.a.test"));
+        assert!(now.iter().any(|r| r.name == "blog.a.test" && r.kind == "A" && r.data == ["10.0.0.1"]), "its web server stays");
+        assert_eq!(follow(&now, "blog.a.test", "a.test", old, new), vec![], "a second time changes nothing");
     }
 }

@@ -22,7 +22,7 @@ pub struct AccountFacts {
     pub domains: Vec<String>,
     /// The move under way.
     pub running_move: Option<i64>,
-    /// Forwarders that pipe to a program.
+    /// What runs a program when a message comes, each with its place.
     pub pipes: Vec<String>,
 }
 
@@ -129,12 +129,6 @@ pub fn refusals(facts: &Facts, to: &Destination) -> Vec<String> {
         for domain in &facts.target.foreign_domains {
             reasons.push(format!("The domain “{domain}” belongs to another account on “{alias}”."));
         }
-        if facts.account.domains.len() > 1 {
-            reasons.push(format!(
-                "Accounts with more than their main domain are not supported: {}.",
-                facts.account.domains[1..].join(", ")
-            ));
-        }
     }
     let needed = facts.mail.bytes.saturating_add(DISK_RESERVE);
     if facts.target.disk_free < needed {
@@ -164,7 +158,7 @@ pub fn warnings(facts: &Facts) -> Vec<String> {
         .account
         .pipes
         .iter()
-        .map(|pipe| format!("Forwarders to programs are off for distributed accounts; this one stays behind: {pipe}"))
+        .map(|pipe| format!("What runs a program is off for distributed accounts and stays behind: {pipe}"))
         .collect();
     warnings.extend(facts.mail.left_out.iter().map(|what| format!("Left out: {what}")));
     warnings

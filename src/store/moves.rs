@@ -339,6 +339,18 @@ impl Store {
         })
     }
 
+    /// Every zone in which a distribution of the account changed something: its name, and as [`Store::published`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn all_published(&self, user: &str) -> Result<Vec<(String, Vec<Change>, Vec<Record>)>> {
+        self.read("reading what was published", |c| {
+            c.prepare_cached("SELECT zone, changes, former FROM published WHERE user = ?1 ORDER BY zone")?
+                .query_map([user], |row| Ok((row.get("zone")?, json(row, "changes")?, json(row, "former")?)))?
+                .collect()
+        })
+    }
+
     /// Remembers what a distribution changes in a zone, or forgets it.
     ///
     /// # Errors

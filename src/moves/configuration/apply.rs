@@ -1,6 +1,7 @@
 //! Making one change of configuration on a server.
 
 use super::Change;
+use crate::authority::Notes;
 use crate::error::{Code, Error, Result};
 use crate::panel::Panel;
 use serde_json::Value;
@@ -33,11 +34,38 @@ fn destination(text: &str) -> (&'static str, &'static str, String) {
     ("system", "fwdsystem", text.to_owned())
 }
 
-/// Makes the change for `user` on `panel`. `hashes` are the password hashes of the source's mailboxes.
+/// Makes the change for `user` on `panel`. `hashes` are the password hashes of the source's mailboxes. With `notes`, the server is this
+/// one, and the calls are noted as our own.
 ///
 /// # Errors
 /// As [`Panel::uapi`].
-pub async fn apply(panel: &Panel, user: &str, change: &Change, hashes: &BTreeMap<String, String>) -> Result<()> {
+pub async fn apply(
+    panel: &Panel,
+    notes: Option<&Notes>,
+    user: &str,
+    change: &Change,
+    hashes: &BTreeMap<String, String>,
+) -> Result<()> {
+    let (function, params) = call(change, hashes)?;
+    send(panel, notes, user, function, &params).await?;
+    if let Change::Filter(mailbox, filter) = change
+        && crate::panel::number(&filter["enabled"]) == Some(0)
+    {
+        // A filter is stored enabled.
+        let params = vec![("account".to_owned(), mailbox.clone()), ("filtername".to_owned(), word(&filter["filtername"]))];
+        send(panel, notes, user, "disable_filter", &params).await?;
+    }
+    Ok(())
+}
+
+async fn send(panel: &Panel, notes: Option<&Notes>, user: &str, function: &str, params: &[(String, String)]) -> Result<()> {
+    let _own = notes.map(|notes| notes.write(user, "Email", function));
+    let borrowed: Vec<(&str, &str)> = params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    panel.uapi(user, "Email", function, &borrowed).await.map(drop)
+}
+
+/// The function of `Email` that makes the change, and its arguments.
+fn call(change: &Change, hashes: &BTreeMap<String, String>) -> Result<(&'static str, Vec<(String, String)>)> {
     let mut params: Vec<(String, String)> = Vec::new();
     let mut set = |key: &str, value: String| params.push((key.to_owned(), value));
     let function = match change {
@@ -124,14 +152,5 @@ pub async fn apply(panel: &Panel, user: &str, change: &Change, hashes: &BTreeMap
             "delete_filter"
         }
     };
-    let borrowed: Vec<(&str, &str)> = params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    panel.uapi(user, "Email", function, &borrowed).await?;
-    if let Change::Filter(mailbox, filter) = change
-        && crate::panel::number(&filter["enabled"]) == Some(0)
-    {
-        // A filter is stored enabled.
-        let name = word(&filter["filtername"]);
-        panel.uapi(user, "Email", "disable_filter", &[("account", mailbox), ("filtername", &name)]).await?;
-    }
-    Ok(())
+    Ok((function, params))
 }
