@@ -12,6 +12,7 @@ mod api;
 mod arrival;
 mod browser;
 mod crash;
+mod domains;
 mod guard;
 mod installer;
 mod lab;
@@ -44,6 +45,9 @@ fn main() -> ExitCode {
         ("settings_travel_with_the_mail", load::settings_travel),
         ("many_moves_queue_in_order_and_say_why_they_wait", many::queued),
         ("a_move_tells_mailbox_rate_and_time_left", many::progress_is_seen),
+        ("every_domain_of_an_account_moves_both_ways", domains::every_domain),
+        ("a_suspended_account_moves_and_stays_suspended", domains::suspended),
+        ("the_plan_names_what_runs_a_program", domains::pipes_are_named),
         ("cancelled_moves_leave_no_trace", crash::cancelled),
         ("serve_killed_at_every_step_of_distributing", crash::distributing),
         ("serve_killed_at_every_step_of_dedistributing", crash::dedistributing),
