@@ -19,7 +19,10 @@ fn email(lab: &Lab, user: &str, function: &str, arguments: &[&str]) -> Value {
 }
 
 fn leads_to(lab: &Lab, name: &str) -> String {
-    lab.exec("resolver", &["rec_control", "--socket-dir=/run/pdns-recursor", "wipe-cache", "multi.test$", "multishop.test$", "multialias.test$"]);
+    lab.exec(
+        "resolver",
+        &["rec_control", "--socket-dir=/run/pdns-recursor", "wipe-cache", "multi.test$", "multishop.test$", "multialias.test$"],
+    );
     lab.exec("client", &["dig", "+short", name]).lines().last().unwrap_or_default().trim().to_owned()
 }
 
@@ -140,9 +143,13 @@ pub fn pipes_are_named() {
     assert!(!warnings.contains("root:"), "nothing of a file that is not the account's: {warnings}");
     let out = lab.product("parent", &["account", "distribute", "piper", "mail1"]);
     assert!(out.status.success(), "{out:?}");
-    let on_child = lab.sh("mail1", "cat /etc/valiases/piper.test; cat /home/piper/etc/piper.test/info/filter.yaml 2>/dev/null || true");
+    let on_child =
+        lab.sh("mail1", "cat /etc/valiases/piper.test; cat /home/piper/etc/piper.test/info/filter.yaml 2>/dev/null || true");
     assert!(!on_child.contains("/home/piper/bin"), "nothing that runs a program is on the child: {on_child}");
     assert!(lab.product("parent", &["account", "dedistribute", "piper"]).status.success());
     let kept = lab.sh("parent", "cat /etc/valiases/piper.test");
-    assert!(kept.contains("/home/piper/bin/run") && kept.contains(":include:"), "and what was on the parent is there still: {kept}");
+    assert!(
+        kept.contains("/home/piper/bin/run") && kept.contains(":include:"),
+        "and what was on the parent is there still: {kept}"
+    );
 }
