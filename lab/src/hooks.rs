@@ -49,6 +49,12 @@ pub struct Veto {
     pub message: String,
 }
 
+/// Whether an event has hooks at all: one look at the disk, which spares calls that have none the rest. A registry that cannot be read counts
+/// as one with hooks, so that [`fire`] says what is wrong.
+pub fn registered(machine: &Machine, category: &str, event: &str) -> bool {
+    registry::of_event(machine, category, event).map_or(true, |hooks| !hooks.is_empty())
+}
+
 /// Fires every hook of `category::event` at `stage`, in weight order. `data` becomes the `data` member of the hook's standard input.
 ///
 /// Hooks of the category `Cpanel` run as the account `data.user`, unless they were registered with escalated privileges; all others run

@@ -104,10 +104,10 @@ fn call_as(machine: &Machine, caller: &Caller, module: &str, function: &str, arg
     {
         return Err(Failure::new(format!("This feature requires the “{role}” role, which is not enabled on this server.")));
     }
-    if fired == Fired::Nothing {
+    let event = format!("UAPI::{module}::{function}");
+    if fired == Fired::Nothing || !hooks::registered(machine, "Cpanel", &event) {
         return run(found, machine, caller, &account, args);
     }
-    let event = format!("UAPI::{module}::{function}");
     hooks::fire(machine, "Cpanel", &event, Stage::Pre, event_data(caller, args, None))
         .map_err(|veto| Failure::new(veto.message))?;
     let outcome = run(found, machine, caller, &account, args)?;

@@ -15,13 +15,17 @@ pub fn named<'a>(args: &'a Args, name: &str) -> Option<&'a str> {
     args.get(&format!("cpanel_jsonapi_{name}")).or_else(|| args.get(&format!("cpanel_xmlapi_{name}")))
 }
 
-/// API 2 functions answered by a UAPI function: module, function, UAPI function.
+/// API 2 functions whose arguments and data are those of a UAPI function: module, function, UAPI function.
 const SAME: &[(&str, &str, &str)] = &[
     ("Email", "listpops", "list_pops"),
     ("Email", "listpopswithdisk", "list_pops_with_disk"),
     ("Email", "listforwards", "list_forwarders"),
     ("Email", "listmaildomains", "list_mail_domains"),
     ("Email", "listautoresponders", "list_auto_responders"),
+    ("Email", "addforward", "add_forwarder"),
+    ("Email", "setdefaultaddress", "set_default_address"),
+    ("Email", "storefilter", "store_filter"),
+    ("Email", "deletefilter", "delete_filter"),
     ("AddonDomain", "listaddondomains", "listaddondomains"),
     ("Park", "listparkeddomains", "listparkeddomains"),
     ("SubDomain", "listsubdomains", "listsubdomains"),

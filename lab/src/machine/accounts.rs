@@ -72,13 +72,24 @@ impl Account {
         if self.domains().iter().any(|own| own == domain) {
             return;
         }
-        let free = (1..).map(|number: u32| format!("DNS{number}")).find(|key| self.get(key).is_none());
+        self.values.retain(|(key, value)| !(key.starts_with("XDNS") && value == domain));
+        self.number("DNS", domain);
+    }
+
+    /// Domains the account had once (`XDNS1` …).
+    pub fn dead_domains(&self) -> Vec<&str> {
+        self.values.iter().filter(|(key, _)| key.starts_with("XDNS")).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// Sets the first free of `KEY1`, `KEY2` …
+    fn number(&mut self, key: &str, value: &str) {
+        let free = (1..).map(|number: u32| format!("{key}{number}")).find(|key| self.get(key).is_none());
         if let Some(key) = free {
-            self.set(&key, domain);
+            self.set(&key, value);
         }
     }
 
-    /// Removes a domain that is not the main one, with its mail routing.
+    /// Removes a domain that is not the main one, with its mail routing; it is among the dead ones then.
     pub fn remove_domain(&mut self, domain: &str) {
         let doomed: Vec<String> = self
             .values
@@ -90,6 +101,9 @@ impl Account {
             self.unset(&key);
         }
         self.unset(&format!("MXCHECK-{domain}"));
+        if !self.dead_domains().contains(&domain) {
+            self.number("XDNS", domain);
+        }
     }
 
     /// The reseller (or `root`) the account belongs to.

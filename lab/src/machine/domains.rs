@@ -515,6 +515,9 @@ mod tests {
         assert!(!names_in(&machine, "alice.example").iter().any(|name| name.contains("shop")));
         assert_eq!(machine.account("alice").unwrap().domains(), ["alice.example"]);
         assert_eq!(machine.account("alice").unwrap().get("MXCHECK-shop.alice.example"), None);
+        assert_eq!(machine.account("alice").unwrap().dead_domains().len(), 4);
+        machine.add_subdomain("alice", "shop.alice.example", "public_html/shop", false).unwrap();
+        assert!(!machine.account("alice").unwrap().dead_domains().contains(&"shop.alice.example"));
     }
 
     #[test]

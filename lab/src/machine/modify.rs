@@ -53,14 +53,14 @@ impl Machine {
             let domain = files::lookup(text, old);
             Ok(files::with_pair(&files::with_pair(text, old, None), new, domain.as_deref()))
         })?;
-        // Accounts the renamed one owns as a reseller follow it.
+        // Accounts the renamed one owns follow it, also those it made while it was a reseller.
         let acls = self.reseller_acls(old);
         if let Some(acls) = acls {
             self.set_reseller(old, None)?;
             self.set_reseller(new, Some(&acls.iter().map(String::as_str).collect::<Vec<_>>()))?;
-            for owned in self.accounts()?.iter().filter(|owned| owned.owner() == old) {
-                self.edit_account(&owned.user, |account| account.set("OWNER", new))?;
-            }
+        }
+        for owned in self.accounts()?.iter().filter(|owned| owned.owner() == old) {
+            self.edit_account(&owned.user, |account| account.set("OWNER", new))?;
         }
         for domain in account.domains() {
             for folder in ["/etc/valiases", "/etc/vfilters"] {

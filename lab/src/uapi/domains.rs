@@ -245,7 +245,7 @@ fn information(cx: &Context<'_>) -> Result<Map<String, Value>, Failure> {
         ("created", number("STARTDATE")),
         ("created_in_version", or("CREATED_IN_VERSION", &cx.machine.version())),
         ("database_owner", json!(account.user)),
-        ("dead_domains", json!([])),
+        ("dead_domains", json!(account.record.dead_domains())),
         ("demo_mode", flag("DEMO")),
         ("disk_block_limit", number("DISK_BLOCK_LIMIT")),
         ("dkim_enabled", flag("HASDKIM")),
