@@ -198,7 +198,7 @@ pub(super) fn give_shell(machine: &Machine, user: &str, wanted: bool) -> Result<
 pub(super) fn massmodifyacct(machine: &Machine, caller: &Caller, args: &Args) -> Reply {
     args.need("user")?;
     let own = |key: &str| {
-        key != "user" && !key.strip_prefix("user").is_some_and(|rest| rest.trim_start_matches('-').parse::<u32>().is_ok())
+        key != "user" && key.strip_prefix("user").is_none_or(|rest| rest.trim_start_matches('-').parse::<u32>().is_err())
     };
     let mut payload = Vec::new();
     for user in args.all("user") {
