@@ -1,8 +1,14 @@
 //! The pages: which address is which, and what all of them have.
 
+mod account;
 mod accounts;
+mod force;
+mod link;
 pub mod message;
+mod moves;
+mod node;
 mod nodes;
+mod plan;
 
 use super::answer::Answer;
 use super::assets;
@@ -28,6 +34,8 @@ pub struct Frame {
     icon: String,
     /// Without scripts, the page comes again after this many seconds.
     refresh: Option<u32>,
+    /// With scripts, a stream brings what is new.
+    streams: bool,
 }
 
 impl Frame {
@@ -41,6 +49,7 @@ impl Frame {
             js: assets::address("app.js"),
             icon: assets::address("icon.png"),
             refresh: None,
+            streams: false,
         }
     }
 
@@ -109,7 +118,21 @@ async fn page(here: &Here<'_>) -> Result<Answer> {
     let posted = here.request.method == Method::Post;
     match (here.request.query("page").unwrap_or("nodes"), posted) {
         ("nodes", false) => nodes::show(here).await,
+        ("link", false) => link::show(here),
+        ("link", true) => link::change(here).await,
+        ("node", false) => node::show(here).await,
+        ("node", true) => node::change(here).await,
         ("accounts", false) => accounts::show(here).await,
+        ("account", false) => account::show(here).await,
+        ("account", true) => account::change(here).await,
+        ("plan", false) => plan::show(here).await,
+        ("plan", true) => plan::change(here).await,
+        ("force", false) => force::show(here).await,
+        ("force", true) => force::change(here).await,
+        ("moves", false) => moves::list(here).await,
+        ("move", false) => moves::show(here).await,
+        ("move", true) => moves::change(here).await,
+        ("progress", false) => moves::progress(here).await,
         _ => Err(Error::new(Code::NotFound, "There is no such page.")),
     }
 }

@@ -25,12 +25,17 @@ const MOVES: usize = 100;
 pub struct Stream {
     socket: PathBuf,
     id: Option<i64>,
+    user: Option<String>,
 }
 
 impl Stream {
     /// The stream of the move that the address names, else of all that are under way.
     pub fn new(socket: &Path, request: &Request) -> Self {
-        Self { socket: socket.to_owned(), id: request.query("id").and_then(|id| id.parse().ok()) }
+        Self {
+            socket: socket.to_owned(),
+            id: request.query("id").and_then(|id| id.parse().ok()),
+            user: request.query("user").map(str::to_owned),
+        }
     }
 
     /// Writes events until there are no more, nobody reads, or it has lasted long enough.
@@ -104,7 +109,8 @@ impl Stream {
     }
 
     async fn look(&self) -> Result<MovePage> {
-        let ask = PageCall::Moves(MoveQuery { ended: Some(false), limit: MOVES, ..MoveQuery::default() });
+        let ask =
+            PageCall::Moves(MoveQuery { ended: Some(false), user: self.user.clone(), limit: MOVES, ..MoveQuery::default() });
         let answer = async { Client::connect(&self.socket).await?.call(&AdminCall::Page { ask }).await };
         tokio::time::timeout(SILENT, answer)
             .await
