@@ -9,7 +9,7 @@
 //! domains    addon, parked and sub domains
 //! zones      zone files as cPanel shows and edits them
 //! lists      mailing lists
-//! packages, extensions, resellers, tokens, profile, routing, dkim, tls   the rest of cPanel's places
+//! packages, extensions, features, resellers, tokens, profile, routing, dkim, tls   the rest of cPanel's places
 //! ```
 
 use std::net::{IpAddr, ToSocketAddrs};
@@ -20,6 +20,7 @@ pub mod create;
 pub mod dkim;
 pub mod domains;
 pub mod extensions;
+pub mod features;
 pub mod files;
 pub mod lists;
 pub mod modify;

@@ -104,6 +104,9 @@ fn call_as(machine: &Machine, caller: &Caller, module: &str, function: &str, arg
     {
         return Err(Failure::new(format!("This feature requires the “{role}” role, which is not enabled on this server.")));
     }
+    if module == "Tokens" && !machine.has_feature(&account.user, "apitokens")? {
+        return Err(Failure::new("You do not have the feature “apitokens”."));
+    }
     let event = format!("UAPI::{module}::{function}");
     if fired == Fired::Nothing || !hooks::registered(machine, "Cpanel", &event) {
         return run(found, machine, caller, &account, args);

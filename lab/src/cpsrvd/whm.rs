@@ -11,6 +11,8 @@ mod api;
 mod change;
 mod dns;
 mod domains;
+mod features;
+mod ipv6;
 mod mail;
 mod packages;
 mod resellers;
@@ -83,6 +85,15 @@ const FUNCTIONS: &[Function] = &[
     function("limitbw", "limit-bandwidth", User("user"), packages::limitbw),
     function("massmodifyacct", "edit-account", User("user"), change::massmodifyacct),
     function("changepackage", "upgrade-account", User("user"), packages::changepackage),
+    function("get_featurelists", "all", Free, features::get_featurelists),
+    function("create_featurelist", "all", Free, features::create_featurelist),
+    function("update_featurelist", "all", Free, features::update_featurelist),
+    function("add_override_features_for_user", "all", Free, features::add_override),
+    function("remove_override_features_for_user", "all", Free, features::remove_override),
+    function("verify_user_has_feature", "list-accts", User("user"), features::verify),
+    gated("ipv6_range_add", "all", Free, "WebServer", ipv6::range_add),
+    gated("ipv6_enable_account", "all", Free, "WebServer", ipv6::enable),
+    gated("ipv6_disable_account", "all", Free, "WebServer", ipv6::disable),
     function("setupreseller", "all", Free, resellers::setupreseller),
     function("unsetupreseller", "all", Free, resellers::unsetupreseller),
     function("setacls", "all", Free, resellers::setacls),

@@ -48,7 +48,7 @@ fn account(machine: &Machine, account: &Account) -> Value {
         ("inodeslimit", json!("unlimited")),
         ("inodesused", json!(files)),
         ("ip", json!(get("IP"))),
-        ("ipv6", json!([])),
+        ("ipv6", json!(account.get("IPV6").into_iter().collect::<Vec<_>>())),
         ("is_locked", json!(u8::from(machine.path(&format!("/var/cpanel/suspended/{}.lock", account.user)).exists()))),
         ("is_temporary_domain", json!(0)),
         ("legacy_backup", json!(0)),
