@@ -93,6 +93,16 @@ pub enum HostCall {
         /// Domains.
         domains: Vec<String>,
     },
+    /// Stamps of many accounts, as [`HostCall::Stamp`]. → map from user to stamp; an account that cannot be looked at has none.
+    Stamps {
+        /// User to domains.
+        accounts: BTreeMap<String, Vec<String>>,
+    },
+    /// How much mail accounts hold. → map from user to mailboxes: name, messages, bytes; an account that cannot be looked at has none.
+    MailUsage {
+        /// cPanel users.
+        users: Vec<String>,
+    },
     /// Child: an account of the parent is coming, is here, or went back; `None` forgets it.
     Serve {
         /// cPanel user.
@@ -184,6 +194,28 @@ pub async fn perform(store: &Store, call: HostCall) -> Result<Value> {
             names::user(&user)?;
             stamp::stamp(&user, &domains).map(Value::from)
         }
+        HostCall::Stamps { accounts } => {
+            blocking("looking at mail settings", move || {
+                let stamps: BTreeMap<String, String> = accounts
+                    .into_iter()
+                    .filter_map(|(user, domains)| {
+                        names::user(&user).and_then(|()| stamp::stamp(&user, &domains)).ok().map(|s| (user, s))
+                    })
+                    .collect();
+                Ok(serde_json::json!(stamps))
+            })
+            .await
+        }
+        HostCall::MailUsage { users } => {
+            blocking("counting mail", move || {
+                use crate::mailbox::{Account, Local, Side as _};
+                let count = |user: &String| names::user(user).and_then(|()| Local::open(Account::find(user)?)?.usage()).ok();
+                let found: BTreeMap<&String, Vec<(String, u64, u64)>> =
+                    users.iter().filter_map(|user| Some((user, count(user)?.mailboxes))).collect();
+                Ok(serde_json::json!(found))
+            })
+            .await
+        }
         HostCall::Serve { user, domains, state } => {
             names::user(&user)?;
             match state {
@@ -193,6 +225,11 @@ pub async fn perform(store: &Store, call: HostCall) -> Result<Value> {
             Ok(Value::Null)
         }
     }
+}
+
+/// Runs what blocks off the runtime.
+async fn blocking(what: &str, work: impl FnOnce() -> Result<Value> + Send + 'static) -> Result<Value> {
+    tokio::task::spawn_blocking(work).await.map_err(|cause| Error::machine(what, cause))?
 }
 
 /// Puts in force what the store says of the gates.

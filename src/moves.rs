@@ -34,6 +34,7 @@ mod copy;
 pub(crate) mod cutover;
 mod drill;
 pub mod end;
+pub mod force;
 mod gather;
 mod pace;
 mod pipes;
@@ -238,10 +239,17 @@ impl Engine {
     /// Drives a move from wherever it is, in the background, to its end.
     fn spawn(&self, id: i64) {
         let engine = self.clone();
+        let stop = self.begun.stop_of(id);
         tokio::spawn(async move {
             let mut wait = Duration::from_secs(1);
-            // Only a store that cannot be written ends a drive early; the move stays where it is until it can be.
-            while let Err(error) = engine.drive(id).await {
+            loop {
+                // A drive may end between any two lines, as by a crash: so it may be left here too, when the move is given up.
+                let driven = tokio::select! {
+                    driven = engine.drive(id) => driven,
+                    () = stop.cancelled() => engine.abandon(id).await,
+                };
+                // Only a store that cannot be written ends a drive early; the move stays where it is until it can be.
+                let Err(error) = driven else { break };
                 tracing::error!(move_id = id, ?error, "a move cannot go on");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
@@ -255,6 +263,9 @@ impl Engine {
     /// Drives a move to its end.
     async fn drive(&self, id: i64) -> Result<()> {
         let moving = self.authority.store.get_move(id)?;
+        if moving.given_up {
+            return self.abandon(id).await;
+        }
         let outputs: Outputs =
             serde_json::from_value(moving.outputs.clone()).map_err(|cause| Error::machine("reading a move's record", cause))?;
         let source = End::of(&self.authority, &moving.origin)?;

@@ -5,7 +5,9 @@ mod api;
 mod certificates;
 mod events;
 mod extension;
+mod forced;
 mod links;
+mod mirror;
 mod nodes_api;
 mod pages;
 mod sockets;
@@ -54,6 +56,7 @@ impl Default for Settings {
 struct Serve {
     authority: Authority,
     engine: Engine,
+    nudges: mirror::Nudges,
     pages: std::sync::Arc<pages::Pages>,
 }
 
@@ -66,7 +69,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     crate::host::restore_gates(&crate::store::Store::open(&settings.state_dir)?).await?;
     let authority = Authority::open(&settings.state_dir).await?;
     let engine = Engine::new(authority.clone());
-    let serve = Serve { authority, engine, pages: std::sync::Arc::new(pages::Pages::new()) };
+    let serve = Serve { authority, engine, nudges: mirror::Nudges::default(), pages: std::sync::Arc::new(pages::Pages::new()) };
 
     let admin = sockets::listen(&settings.admin_socket, None)?;
     let shim = sockets::listen(&settings.shim_socket, Some(sockets::SHIM_GROUP))?;
@@ -74,6 +77,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     write_role(&serve.authority)?;
     log("writing the fields of WHM's forms", extension::write(&serve.authority));
     serve.engine.resume_all()?;
+    serve.engine.resume_forcings()?;
     events::resume_removals(&serve)?;
     tracing::info!(hostname = serve.authority.hostname, "serving");
 
@@ -95,6 +99,9 @@ pub async fn run(settings: Settings) -> Result<()> {
             }
         })),
         tokio::spawn(follow_role(serve.authority.clone())),
+        tokio::spawn(mirror::follow(serve.clone())),
+        tokio::spawn(mirror::watch(serve.clone())),
+        tokio::spawn(forced::watch(serve.clone())),
     ];
     let mut terminate =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for signals")?;

@@ -24,6 +24,8 @@ pub struct Settings {
     pub hook_deadline: Duration,
     /// `health_every`: how often children are asked how they are. Seconds in the file.
     pub health_every: Duration,
+    /// `count_every`: how often the messages on a child are counted, for the day it is lost. Seconds in the file.
+    pub count_every: Duration,
 }
 
 impl Default for Settings {
@@ -35,6 +37,7 @@ impl Default for Settings {
             node_patience: Duration::from_secs(300),
             hook_deadline: Duration::from_secs(2),
             health_every: Duration::from_secs(60),
+            count_every: Duration::from_secs(900),
         }
     }
 }
@@ -84,6 +87,7 @@ impl Settings {
             "node_patience" => self.node_patience = Duration::from_secs(number.into()),
             "hook_deadline_ms" => self.hook_deadline = Duration::from_millis(number.into()),
             "health_every" => self.health_every = Duration::from_secs(number.into()),
+            "count_every" => self.count_every = Duration::from_secs(number.into()),
             _ => return false,
         }
         true

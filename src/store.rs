@@ -3,6 +3,7 @@
 //! Every change is one transaction and is on disk when the call returns (`synchronous=FULL`). The database never holds a token.
 //! Children have the same file and use other tables of it.
 
+mod forced;
 mod moves;
 mod nodes;
 mod pages;
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
+pub use forced::{Forcing, Mirror};
 pub use moves::{Move, MoveState, NewMove};
 pub use nodes::{Node, Parent, Served, ServedState};
 
@@ -35,6 +37,14 @@ CREATE TABLE IF NOT EXISTS served (user TEXT PRIMARY KEY, domains TEXT NOT NULL,
 CREATE TABLE IF NOT EXISTS retained (user TEXT NOT NULL, alias TEXT NOT NULL, PRIMARY KEY (user, alias)) STRICT;
 CREATE TABLE IF NOT EXISTS published (
     user TEXT NOT NULL, zone TEXT NOT NULL, changes TEXT NOT NULL, former TEXT NOT NULL, PRIMARY KEY (user, zone)) STRICT;
+CREATE TABLE IF NOT EXISTS mirrors (
+    user TEXT PRIMARY KEY, alias TEXT NOT NULL, child_stamp TEXT NOT NULL, own_stamp TEXT NOT NULL, equal_at INTEGER,
+    seen_at INTEGER, mailboxes TEXT NOT NULL, kept TEXT NOT NULL, trouble TEXT) STRICT;
+CREATE TABLE IF NOT EXISTS forced (
+    user TEXT NOT NULL, alias TEXT NOT NULL, domains TEXT NOT NULL, at_ms INTEGER NOT NULL, loss TEXT NOT NULL, log TEXT NOT NULL,
+    done INTEGER NOT NULL, PRIMARY KEY (user, alias, at_ms)) STRICT;
+CREATE TABLE IF NOT EXISTS given_up (
+    user TEXT NOT NULL, alias TEXT NOT NULL, domains TEXT NOT NULL, PRIMARY KEY (user, alias)) STRICT;
 CREATE TABLE IF NOT EXISTS gates (holder TEXT NOT NULL, peer TEXT NOT NULL, PRIMARY KEY (holder, peer)) STRICT;
 CREATE TABLE IF NOT EXISTS moves (
     id INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, origin TEXT NOT NULL, target TEXT NOT NULL,

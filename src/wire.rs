@@ -136,6 +136,11 @@ pub enum AdminCall {
     },
     /// → `Vec<`[`AccountView`]`>`: every account of this server.
     AccountList,
+    /// Everything the store knows of one account. → [`AccountRecord`].
+    AccountShow {
+        /// cPanel user.
+        user: String,
+    },
     /// What a move would do. → [`PlanView`].
     AccountPlan {
         /// cPanel user.

@@ -1,9 +1,11 @@
 //! `account …`: which account's mail lives where, and moving it.
 
+mod force;
+
 use super::exit::{Exit, Failure, Outcome};
 use super::table::{Card, Table};
 use super::{ask, moves, output};
-use crate::wire::{AccountView, AdminCall, Destination, MoveView, PlanView};
+use crate::wire::{AccountRecord, AccountView, AdminCall, Destination, MoveView, PlanView};
 use clap::{Args, Subcommand};
 
 /// What can be done with accounts.
@@ -23,6 +25,28 @@ pub enum Account {
         words: Vec<String>,
         #[command(flatten)]
         how: How,
+    },
+    /// Show an account: where its mail lives, the copy of its settings, what was lost by force
+    Show {
+        /// The cPanel user.
+        user: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take accounts back from a child that is gone, without the messages on it
+    ForceDedistribute {
+        /// The child's alias.
+        alias: String,
+        /// The cPanel users.
+        #[arg(required = true, value_name = "USER")]
+        users: Vec<String>,
+        /// Go on without asking: what is on the child alone is lost.
+        #[arg(long)]
+        i_accept_data_loss: bool,
+        /// Print what became of each account as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Move the mail of one or more accounts back to this server
     Dedistribute {
@@ -57,6 +81,13 @@ pub fn run(command: Account) -> Outcome {
         Account::List { json } => {
             let accounts: Vec<AccountView> = ask::serve(&AdminCall::AccountList)?;
             if json { output::json(&accounts) } else { list(&accounts) }
+        }
+        Account::Show { user, json } => {
+            let record: AccountRecord = ask::serve(&AdminCall::AccountShow { user })?;
+            if json { output::json(&record) } else { describe(&record) }
+        }
+        Account::ForceDedistribute { alias, users, i_accept_data_loss, json } => {
+            force::run(alias, users, i_accept_data_loss, json)
         }
         Account::Distribute { mut words, how } => {
             let alias = words.pop().unwrap_or_default();
@@ -113,6 +144,28 @@ fn one(user: String, to: Destination, how: &How) -> Outcome {
         return Ok(());
     }
     moves::watch(started.id, how.json)
+}
+
+fn describe(record: &AccountRecord) -> Outcome {
+    let mut card = Card::new(&format!("{} ({})", record.user, record.domain));
+    card.field("owner", &record.owner);
+    card.field("domains", &record.domains.join("\n"));
+    card.field("mail on", record.child.as_deref().unwrap_or("this server"));
+    card.field("move", &record.running_move.map(|id| id.to_string()).unwrap_or_default());
+    card.field("kept on", &record.retained.join(", "));
+    if record.child.is_some() {
+        let at = |moment: Option<i64>| moment.map_or_else(|| "not yet".to_owned(), output::moment);
+        card.field("settings copied", &at(record.mirrored_at));
+        card.field("copy trouble", record.mirror_trouble.as_deref().unwrap_or(""));
+        card.field("mail counted", &at(record.counted_at));
+    }
+    output::data(&card.render(output::width()))?;
+    for before in &record.forced {
+        let done = if before.done { "" } else { ", not complete yet" };
+        output::data(&format!("\nDedistributed by force from {} at {}{done}", before.alias, output::moment(before.at)))?;
+        output::data(&force::card(&before.loss, &before.alias).render(output::width()))?;
+    }
+    Ok(())
 }
 
 fn list(accounts: &[AccountView]) -> Outcome {

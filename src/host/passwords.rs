@@ -81,7 +81,8 @@ fn read_shadow(dir: &OwnedFd) -> Result<Option<(String, std::fs::Metadata)>> {
     };
     let file = File::from(fd);
     let metadata = file.metadata().context("looking at a mailbox password file")?;
-    if !metadata.is_file() || metadata.nlink() != 1 || metadata.len() > MAX_SHADOW {
+    let holder = rustix::fs::fstat(dir).context("looking at a folder of mailbox passwords")?.st_uid;
+    if !metadata.is_file() || metadata.nlink() != 1 || metadata.len() > MAX_SHADOW || metadata.uid() != holder {
         return Err(Error::new(Code::Refused, "A mailbox password file is not an ordinary file of its own; it is not read."));
     }
     let mut text = String::new();

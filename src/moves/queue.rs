@@ -14,19 +14,30 @@ use crate::store::{MoveState, NewMove};
 use crate::wire::{Destination, MoveView, PlanView, Started};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 /// How many plans are made at the same time when many accounts are to be moved.
 const PLANS_AT_ONCE: usize = 4;
 /// A plan older than this is made again before its move begins, in milliseconds.
 const FRESH_MS: i64 = 10_000;
 
-/// The moves that are being driven. Held while it is decided who is next.
+/// The moves that are being driven, each with what ends the drive. Held while it is decided who is next.
 #[derive(Clone, Default)]
-pub struct Begun(Arc<Mutex<BTreeSet<i64>>>);
+pub struct Begun(Arc<Mutex<BTreeMap<i64, CancellationToken>>>);
 
 impl Begun {
-    fn lock(&self) -> MutexGuard<'_, BTreeSet<i64>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<i64, CancellationToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What ends the drive of a move that has begun.
+    pub(super) fn stop_of(&self, id: i64) -> CancellationToken {
+        self.lock().entry(id).or_default().clone()
+    }
+
+    /// Ends the drive of a move, if there is one.
+    pub(super) fn stop(&self, id: i64) -> bool {
+        self.lock().get(&id).map(CancellationToken::cancel).is_some()
     }
 }
 
@@ -95,7 +106,8 @@ impl Engine {
     /// When the store cannot be read.
     pub fn resume_all(&self) -> Result<()> {
         for moving in self.authority.store.running_moves()? {
-            if moving.state != MoveState::Planned && self.begun.lock().insert(moving.id) {
+            let fresh = || self.begun.lock().insert(moving.id, CancellationToken::new()).is_none();
+            if (moving.state != MoveState::Planned || moving.given_up) && fresh() {
                 tracing::info!(move_id = moving.id, user = moving.user, state = moving.state.word(), "taking up a move again");
                 self.spawn(moving.id);
             }
@@ -113,7 +125,7 @@ impl Engine {
         let begun = self.begun.lock();
         store.ask_cancel(id)?;
         let mut moving = store.get_move(id)?;
-        if moving.state == MoveState::Planned && !begun.contains(&id) {
+        if moving.state == MoveState::Planned && !begun.contains_key(&id) {
             moving.state = MoveState::Undone;
             moving.reason = Some("Cancelled by an administrator before it began.".into());
             store.record(&moving, "cancelled before it began", now_ms())?;
@@ -146,6 +158,7 @@ impl Engine {
             at_once: settings.moves_at_once,
         };
         let mut begun = self.begun.lock();
+        let mut next = Vec::new();
         let moves = store.running_moves()?;
         let entries: Vec<Entry> = moves
             .iter()
@@ -153,7 +166,7 @@ impl Engine {
                 id: moving.id,
                 source: moving.origin.clone(),
                 target: moving.target.clone(),
-                begun: moving.state != MoveState::Planned || begun.contains(&moving.id),
+                begun: moving.state != MoveState::Planned || begun.contains_key(&moving.id),
                 light: moving.light,
             })
             .collect();
@@ -162,8 +175,8 @@ impl Engine {
         for (id, turn) in turns(&entries, limits) {
             match turn {
                 Turn::Now => {
-                    begun.insert(id);
-                    self.spawn(id);
+                    begun.insert(id, CancellationToken::new());
+                    next.push(id);
                 }
                 Turn::After(blocker, node) => {
                     let place = match node.as_deref() {
@@ -178,8 +191,10 @@ impl Engine {
                 }
             }
         }
-        store.set_reasons(&reasons)?;
+        let told = store.set_reasons(&reasons);
         drop(begun);
+        next.into_iter().for_each(|id| self.spawn(id));
+        told?;
         for (id, _) in reasons {
             self.sender(id).send_modify(|n| *n += 1);
         }

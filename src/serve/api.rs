@@ -54,13 +54,10 @@ async fn whm_verdict(serve: &Serve, function: &str, params: &Params) -> Result<V
     let has_node_params = params.iter().any(|(key, _)| NODE_PARAMS.contains(&key.as_str()));
     match verdict::whm(function, has_node_params) {
         Verdict::Ours => nodes_api::answer(serve, function, params).await,
-        Verdict::Child => {
-            let user = param(params, "user").or(param(params, "username")).unwrap_or_default();
-            match serve.authority.store.child_of(user)? {
-                Some(alias) => serve.authority.child(&alias)?.panel.whm_envelope(function, params).await,
-                None => serve.authority.own.whm_envelope(function, params).await,
-            }
-        }
+        Verdict::Child => match child_named(serve, function, params)? {
+            Some(alias) => serve.authority.child(&alias)?.panel.whm_envelope(function, params).await,
+            None => serve.authority.own.whm_envelope(function, params).await,
+        },
         Verdict::Decorated => {
             let mut envelope = serve.authority.own.whm_envelope(function, params).await?;
             nodes::add_child_nodes(&mut envelope, &serve.authority.store.routing(&serve.authority.hostname)?);
@@ -68,6 +65,19 @@ async fn whm_verdict(serve: &Serve, function: &str, params: &Params) -> Result<V
         }
         Verdict::Local => serve.authority.own.whm_envelope(function, params).await,
     }
+}
+
+/// The child of the distributed account that a call names, by user, domain or mailbox.
+fn child_named(serve: &Serve, function: &str, params: &Params) -> Result<Option<String>> {
+    let distributed = serve.authority.store.distributed()?;
+    let naming = verdict::naming(function);
+    let named = params.iter().filter(|(key, _)| naming.contains(key)).find_map(|(_, value)| {
+        let value = value.trim().to_ascii_lowercase();
+        let domain = value.rsplit_once('@').map_or(value.as_str(), |(_, domain)| domain);
+        let of_domain = || distributed.values().find(|at| at.domains.iter().any(|own| own == domain));
+        distributed.get(&value).or_else(of_domain).map(|at| at.alias.clone())
+    });
+    Ok(named)
 }
 
 /// Whether a call names an account of the parent on this child.
@@ -145,7 +155,11 @@ pub async fn child_uapi(serve: &Serve, user: &str, mailbox: Option<&str>, module
             .store
             .child_of(user)?
             .ok_or_else(|| Error::new(Code::Conflict, format!("The account “{user}” is not distributed.")))?;
-        serve.authority.child(&alias)?.panel.uapi_result(user, module, function, &params).await
+        let flat = serve.authority.child(&alias)?.panel.uapi_result(user, module, function, &params).await?;
+        if verdict::uapi_writes(function) && crate::panel::number(&flat["status"]) == Some(1) {
+            serve.nudges.add(user);
+        }
+        Ok(flat)
     };
     answer.await.unwrap_or_else(|error| uapi_failure(&error))
 }

@@ -77,6 +77,7 @@ pub async fn answer(serve: &Serve, function: &str, params: &Params) -> Result<Va
             json!({"payload": rows.iter().map(|(user, at)| json!({"user": user, "alias": at.alias, "type": WORKLOAD})).collect::<Vec<_>>()})
         }
         "get_server_node_status" => status(params).await?,
+        "force_dedistribution_from_node" => super::forced::api(serve, params).await?,
         "createacct" => return create(serve, params).await,
         "modifyacct" => return modify(serve, params).await,
         _ => return Err(Error::new(Code::Unsupported, format!("“{}” is not supported.", names::printable(function)))),

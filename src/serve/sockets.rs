@@ -1,6 +1,6 @@
 //! The two sockets: requests in, answers out.
 
-use super::{Serve, api, events, links, pages};
+use super::{Serve, api, events, forced, links, pages};
 use crate::agent::{self, Opener};
 use crate::error::{Code, Context as _, Error, Result};
 use crate::rules::verdict::{self, NODE_PARAMS, Verdict};
@@ -145,7 +145,9 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
         AdminCall::NodeProbe { .. } => Err(unsupported("showing a certificate")),
         AdminCall::NodeRotate { .. } => Err(unsupported("rotating a token")),
         AdminCall::AccountsMove { users, to } => value(serve.engine.start_many(&users, &to).await),
-        AdminCall::AccountForcePlan { .. } | AdminCall::AccountForce { .. } => Err(unsupported("forcing")),
+        AdminCall::AccountForcePlan { alias, users } => value(serve.engine.force_plan(&alias, &users)?),
+        AdminCall::AccountForce { alias, users } => value(serve.engine.force(&alias, &users).await?),
+        AdminCall::AccountShow { user } => value(forced::account_state(serve, &user)?),
         AdminCall::AccountSync { .. } => Err(unsupported("making the halves equal")),
         AdminCall::Remainders => value(Vec::<Remainder>::new()),
         AdminCall::NodeList => value(links::views(serve)?),

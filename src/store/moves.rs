@@ -70,6 +70,9 @@ impl MoveState {
     }
 }
 
+/// In the column `cancel`: the move is given up, not taken back.
+const GIVEN_UP: i64 = 2;
+
 /// A move as the engine knows it.
 #[derive(Debug, Clone)]
 pub struct Move {
@@ -89,6 +92,8 @@ pub struct Move {
     pub reason: Option<String>,
     /// Whether an administrator asked to take it back.
     pub cancel: bool,
+    /// Whether it is to end where it is, without a word to the child, because the account is dedistributed by force.
+    pub given_up: bool,
     /// What the steps recorded for each other.
     pub outputs: Value,
     /// Whether there was nothing to copy when it was planned.
@@ -124,7 +129,8 @@ fn read_move(row: &Row<'_>) -> rusqlite::Result<Move> {
         state: MoveState::parse(&state).ok_or(rusqlite::Error::InvalidQuery)?,
         step: row.get("step")?,
         reason: row.get("reason")?,
-        cancel: row.get("cancel")?,
+        cancel: row.get::<_, i64>("cancel")? != 0,
+        given_up: row.get::<_, i64>("cancel")? == GIVEN_UP,
         outputs: json(row, "outputs")?,
         light: row.get::<_, i64>("messages_planned")? == 0 && row.get::<_, i64>("bytes_planned")? == 0,
         started_ms: row.get("started_ms")?,
@@ -285,6 +291,16 @@ impl Store {
         }
         self.write("recording the wish to cancel", false, |c| {
             c.execute("UPDATE moves SET cancel = 1 WHERE id = ?1", [id]).map(drop)
+        })
+    }
+
+    /// Records that a move is to end where it is.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn give_up_move(&self, id: i64) -> Result<()> {
+        self.write("recording that a move is given up", false, |c| {
+            c.execute("UPDATE moves SET cancel = ?2 WHERE id = ?1 AND ended_ms IS NULL", params![id, GIVEN_UP]).map(drop)
         })
     }
 

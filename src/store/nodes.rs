@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A linked child as the parent remembers it. The token lives in [`crate::secrets`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Node {
     /// Friendly name.
     pub alias: String,
@@ -192,6 +192,7 @@ impl Store {
         self.write("removing the link", true, |c| {
             // The child forgets its parent's accounts too; what it kept is its own from here on.
             c.execute("DELETE FROM retained WHERE alias = ?1", [alias])?;
+            c.execute("DELETE FROM given_up WHERE alias = ?1", [alias])?;
             c.execute("DELETE FROM nodes WHERE alias = ?1", [alias]).map(drop)
         })
     }

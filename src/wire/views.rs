@@ -275,3 +275,47 @@ pub struct SyncView {
     /// What differs still, with the reason, a line each.
     pub left: Vec<String>,
 }
+
+/// An account with everything that the store knows of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountRecord {
+    /// cPanel user.
+    pub user: String,
+    /// Main domain.
+    pub domain: String,
+    /// Owner (`root` or a reseller).
+    pub owner: String,
+    /// Its domains, the main one first.
+    pub domains: Vec<String>,
+    /// Alias of the mail child; `None` when the mail is on this server.
+    pub child: Option<String>,
+    /// The move under way, if any.
+    pub running_move: Option<i64>,
+    /// Children that keep account and data after the mail came back or they were given up.
+    pub retained: Vec<String>,
+    /// Unix time, seconds, at which this server's copy of the settings was last equal to the child's.
+    pub mirrored_at: Option<i64>,
+    /// Unix time, seconds, at which the messages on the child were last counted.
+    pub counted_at: Option<i64>,
+    /// What its mailboxes held then.
+    pub mailboxes: Vec<MailboxLoss>,
+    /// Why the copy of the settings is not up to date.
+    pub mirror_trouble: Option<String>,
+    /// Dedistributions by force, the last first.
+    pub forced: Vec<ForcedBefore>,
+}
+
+/// A dedistribution by force, as it is remembered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ForcedBefore {
+    /// The child that was given up.
+    pub alias: String,
+    /// Unix time, seconds.
+    pub at: i64,
+    /// Whether everything that follows from it is done.
+    pub done: bool,
+    /// What was lost, as known then.
+    pub loss: LossView,
+    /// What was done.
+    pub log: Vec<LogLine>,
+}

@@ -132,7 +132,7 @@ pub fn pipes_are_named() {
     );
     lab.sh(
         "parent",
-        "su -s /bin/sh piper -c 'mkdir -p lists && printf \"a@piper.test\\n|/home/piper/bin/listed\\n\" > lists/people && ln -s /etc/shadow lists/link' \
+        "su -s /bin/sh piper -c 'cd ~ && mkdir -p lists && printf \"a@piper.test\\n|/home/piper/bin/listed\\n\" > lists/people && ln -s /etc/shadow lists/link' \
          && printf 'list@piper.test: :include:/home/piper/lists/people\\nlink@piper.test: :include:/home/piper/lists/link\\n' >> /etc/valiases/piper.test",
     );
     let plan = lab.product_json("parent", &["account", "distribute", "piper", "mail1", "--dry-run", "--json"]);

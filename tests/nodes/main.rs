@@ -13,6 +13,7 @@ mod arrival;
 mod browser;
 mod crash;
 mod domains;
+mod force;
 mod guard;
 mod installer;
 mod lab;
@@ -48,6 +49,8 @@ fn main() -> ExitCode {
         ("every_domain_of_an_account_moves_both_ways", domains::every_domain),
         ("a_suspended_account_moves_and_stays_suspended", domains::suspended),
         ("the_plan_names_what_runs_a_program", domains::pipes_are_named),
+        ("the_parent_mirrors_mail_settings", force::mirrored),
+        ("force_dedistributing_from_a_dead_child", force::dead_child),
         ("cancelled_moves_leave_no_trace", crash::cancelled),
         ("serve_killed_at_every_step_of_distributing", crash::distributing),
         ("serve_killed_at_every_step_of_dedistributing", crash::dedistributing),

@@ -136,6 +136,32 @@ impl Local {
         Ok(())
     }
 
+    /// Every mailbox of the account begins a new numbering: a mail program that remembers messages of another server takes none of them
+    /// for one that is here now. Messages stay. Nobody may have the mailboxes open.
+    ///
+    /// # Errors
+    /// When the directory cannot be read or changed.
+    pub fn renumber(&mut self) -> Result<()> {
+        self.ensure_mail()?;
+        for item in self.look_tree()?.folders {
+            let Ok(open) = self.folder(&item.folder)? else { continue };
+            let about = |miss: Miss| miss.about(&item.folder);
+            drop_caches(&open.dir).and_then(|()| gone_is_fine(open.dir.unlink("dovecot-uidlist"))).map_err(about)?;
+            let mut counters = Vec::new();
+            open.dir
+                .each(|name, kind| {
+                    if kind != FileType::Directory && name.bytes().starts_with(b"dovecot-uidvalidity") {
+                        counters.push(name);
+                    }
+                    Ok(())
+                })
+                .map_err(about)?;
+            counters.iter().try_for_each(|name| gone_is_fine(open.dir.unlink(name.os()))).map_err(about)?;
+            open.dir.fsync().map_err(about)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn prepare(&mut self) -> Result<()> {
         self.ensure_mail()?;
         for item in self.look_tree()?.folders {
