@@ -44,7 +44,7 @@
 //! # Invariants
 //!
 //! * **One authority.** Where an account's mail lives is one row in the parent's store, changed in one transaction
-//!   ([`store::Store::switch`]). Routing, names and proxies follow it and are repaired from it; nothing infers it from them.
+//!   ([`store::Store::switch`], by force [`store::Store::give_up_child`]). Routing, names and proxies follow it and are repaired from it; nothing infers it from them.
 //! * **One node delivers.** At any moment at most one node delivers into an account's mailboxes; see [`moves`] for the argument.
 //! * **Durable before removed.** The former copy goes only after every message was compared on both sides and the switch is on disk.
 //! * **A token is never seen again.** Tokens live in one file for root; the store, logs, lists and the shim have digests at most.
