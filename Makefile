@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SCRIPTS = lab/first-light.sh hooks/linked-nodes-hook .ci/run
 
-.PHONY: all build lab lab-down packages check test clean
+.PHONY: all build lab lab-down packages check test docs clean
 
 all: build
 
@@ -29,6 +29,10 @@ check: packages ## Format, lints, documentation, scripts
 test: packages check ## Every test: units, properties, and the real binary in real nodes
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
+
+docs: packages ## Take the README's pictures of WHM anew
+	$(CARGO) build --workspace --locked
+	SCREENSHOTS=$(CURDIR)/docs $(CARGO) test --locked --test nodes -- pictures_for_the_readme
 
 clean:
 	$(CARGO) clean

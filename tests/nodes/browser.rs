@@ -294,6 +294,14 @@ impl Browser {
         self.runtime.block_on(self.client.find_all(Locator::Css(css))).map_or(0, |found| found.len())
     }
 
+    /// Loads the page again and again until it shows this text.
+    pub fn until_again(&self, text: &str, patience: Duration) {
+        self.wait(&format!("“{text}” on the page loaded again"), patience, || {
+            self.runtime.block_on(self.client.refresh()).expect("loading again");
+            self.text().contains(text).then_some(())
+        });
+    }
+
     /// Waits until the page does not show this text.
     pub fn gone(&self, text: &str) {
         self.wait(&format!("“{text}” gone from the page"), PATIENCE, || {

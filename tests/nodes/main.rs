@@ -58,6 +58,9 @@ fn main() -> ExitCode {
         ("whm_plugins_of_others", whm::plugins_of_others),
         ("pages_nodes_and_accounts", pages::nodes_and_accounts),
         ("pages_keep_resellers_out", pages::resellers_are_kept_out),
+        ("pages_distribute_three_accounts_and_back", pages::three_accounts_there_and_back),
+        ("pages_by_keyboard_alone", pages::by_keyboard_alone),
+        ("pictures_for_the_readme", pages::pictures),
         ("installing_twice_and_uninstalling", installer::there_and_back),
     ] {
         trials.push(Trial::test(name, move || {

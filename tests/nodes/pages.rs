@@ -2,6 +2,7 @@
 
 use crate::browser::{Browser, Wish};
 use crate::lab::{Lab, PASSWORD, lab};
+use std::time::Duration;
 
 /// Lets root of the parent sign in with the tests' password.
 pub fn root_password(lab: &Lab, node: &str) {
@@ -84,4 +85,127 @@ pub fn resellers_are_kept_out() {
     ours(&browser, "");
     browser.until("Not for this user");
     lab.sh("parent", "/usr/local/cpanel/bin/unregister_appconfig wide");
+}
+
+/// The child an account's mail is on; empty for the parent.
+fn place_of(lab: &Lab, user: &str) -> String {
+    let accounts = lab.product_json("parent", &["account", "list", "--json"]);
+    let row = accounts.as_array().expect("rows").iter().find(|row| row["user"] == user).cloned().unwrap_or_default();
+    row["child"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Selects accounts in the list and goes to their plan.
+fn plan(browser: &Browser, users: &[&str], to: &str) {
+    ours(browser, "?page=accounts");
+    for user in users {
+        browser.tick("user", user);
+    }
+    browser.choose("to", to);
+    browser.click_on("#plan");
+    browser.until_within(&format!("{0} of {0} can move", users.len()), Duration::from_secs(60));
+}
+
+/// Three accounts are selected, planned, distributed and watched; then dedistributed, without scripts.
+pub fn three_accounts_there_and_back() {
+    let lab = lab();
+    root_password(lab, "parent");
+    let users = ["first3", "second3", "third3"];
+    for user in users {
+        lab.account(user);
+        lab.lab(&["fill", &format!("info@{user}.test"), "--messages", "400", "--folders", "6", "--big", "1"]);
+    }
+    let counts = users.map(|user| lab.message_files("parent", user));
+    let browser = Browser::signed_in(Wish::default(), "root");
+    plan(&browser, &users, "mail1");
+    browser.look("plan");
+    browser.click_on("#start");
+    browser.until("Under way");
+    browser.shot("moves-running");
+    browser.accessible();
+    // Live: the page that is open says by itself that they have ended.
+    browser.until_within("None.", Duration::from_secs(180));
+    for user in users {
+        assert_eq!(place_of(lab, user), "mail1");
+    }
+    browser.look("moves");
+    browser.click_on("#moves tbody tr:first-child th a");
+    browser.until("the same on both sides");
+    browser.look("move");
+    assert_eq!(users.map(|user| lab.message_files("mail1", user)), counts);
+    ours(&browser, "?page=account&user=first3");
+    browser.until_within("leads there", Duration::from_secs(30));
+    browser.look("account");
+    drop(browser);
+
+    let browser = Browser::signed_in(Wish { scripts: false, ..Wish::default() }, "root");
+    ours(&browser, "?page=accounts&on=mail1");
+    for user in users {
+        browser.tick("user", user);
+    }
+    browser.choose("to", ".local");
+    browser.click_on("#plan");
+    browser.until_again("3 of 3 can move", Duration::from_secs(60));
+    browser.click_on("#start");
+    browser.until("Under way");
+    // The page comes again by itself.
+    browser.until_within("None.", Duration::from_secs(180));
+    assert_eq!(users.map(|user| lab.message_files("parent", user)), counts);
+    assert_eq!(users.map(|user| place_of(lab, user)), ["", "", ""]);
+}
+
+/// From the menu through selection and plan to the start of a move and its end, by keyboard alone.
+pub fn by_keyboard_alone() {
+    const ENTER: &str = "\u{e007}";
+    const SPACE: &str = "\u{e00d}";
+    let lab = lab();
+    root_password(lab, "parent");
+    lab.account("keyed");
+    let browser = Browser::signed_in(Wish::default(), "root");
+    browser.tab_to("Linked Nodes");
+    browser.keys(ENTER);
+    browser.until("Link Server Nodes");
+    browser.tab_to("Accounts");
+    browser.keys(ENTER);
+    browser.until("keyed.test");
+    browser.tab_to("Select keyed");
+    browser.keys(SPACE);
+    browser.until("1 selected");
+    browser.tab_to("Show the plan");
+    browser.keys(ENTER);
+    browser.until_within("1 of 1 can move", Duration::from_secs(60));
+    browser.tab_to("Distribute 1 account");
+    browser.keys(ENTER);
+    lab.until("the account is on a child", Duration::from_secs(120), || place_of(lab, "keyed") != "");
+    for (page, last) in [("?page=link", "Cancel"), ("?page=node&alias=mail1", "Rotate"), ("?page=moves", "Moves")] {
+        ours(&browser, page);
+        browser.tab_to(last);
+    }
+}
+
+/// The two pictures of the README, into the folder that `SCREENSHOTS` names: the nodes, and moves under way.
+pub fn pictures() {
+    let lab = lab();
+    root_password(lab, "parent");
+    for (user, child) in [("orchard", "mail1"), ("museum", "mail1"), ("cyclists", "mail2")] {
+        lab.createacct(user, &[&format!("mail_node_alias={child}")]);
+        lab.mailbox(user, "info");
+        lab.lab(&["fill", &format!("info@{user}.test"), "--node", child, "--messages", "500", "--big", "2"]);
+    }
+    let users = ["bakery", "printers", "lighthouse"];
+    for user in users {
+        lab.account(user);
+        lab.lab(&["fill", &format!("info@{user}.test"), "--messages", "4000", "--folders", "20", "--big", "6"]);
+    }
+    let browser = Browser::signed_in(Wish { size: (1280, 900), ..Wish::default() }, "root");
+    ours(&browser, "");
+    browser.until("mail2.lab.test");
+    browser.shot("whm-nodes");
+    plan(&browser, &users, "mail1");
+    browser.click_on("#start");
+    browser.until("Under way");
+    let some = "return [...document.querySelectorAll('progress')].filter(bar => bar.value > 100 && bar.value < 950).length > 0";
+    lab.until("a bar has come some way", Duration::from_secs(60), || browser.script(some) == true);
+    browser.shot("whm-moves");
+    browser.until_within("None.", Duration::from_secs(300));
+    assert_eq!(users.map(|user| place_of(lab, user)), ["mail1"; 3]);
 }
