@@ -5,6 +5,7 @@
 //! node      namespaces, overlay, bridge, process 1 of a node, daemons and their configuration
 //! fill      mail for mailboxes
 //! cpsrvd    the stand-in cpsrvd: listeners, sign-in, ACLs, envelopes, WHM API 1 functions
+//! passwd    accounts' passwords with the hooks around a change
 //! uapi      UAPI functions
 //! certificates  installing certificates with the hooks around it
 //! domains   addon, parked and sub domains with the hooks around them
@@ -27,6 +28,7 @@ mod fill;
 mod hooks;
 mod machine;
 mod node;
+mod passwd;
 mod uapi;
 
 fn main() -> std::process::ExitCode {

@@ -37,6 +37,7 @@ const ACTIONS: &[(&str, &str, &str)] = &[
     ("Email", "delpop", "delete_pop"),
     ("Email", "passwdpop", "passwd_pop"),
     ("Email", "editquota", "edit_pop_quota"),
+    ("Passwd", "change_password", "change_password"),
     ("AddonDomain", "addaddondomain", "addaddondomain"),
     ("AddonDomain", "deladdondomain", "deladdondomain"),
     ("Park", "park", "park"),
@@ -80,7 +81,9 @@ fn api2(machine: &Machine, caller: &Caller, module: &str, function: &str, args: 
     let event = format!("Api2::{module}::{function}");
     let data = uapi::event_data(caller, args, None);
     hooks::fire(machine, "Cpanel", &event, Stage::Pre, data).map_err(|veto| Failure::new(veto.message))?;
-    let mut reply = uapi::call_without_hooks(machine, caller, module, same, args);
+    // Modules have the same names in both, but for this one.
+    let same_module = if module == "Passwd" { "UserManager" } else { module };
+    let mut reply = uapi::call_without_hooks(machine, caller, same_module, same, args);
     if acts {
         // API 2 tells of failure inside its data.
         reply = Ok(match reply {

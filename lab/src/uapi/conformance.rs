@@ -89,6 +89,8 @@ const CALLS: &[(&str, &str)] = &[
     ("DomainInfo::single_domain_data", "domain=alice.example&return_https_redirect_status=1"),
     ("DomainInfo::main_domain_builtin_subdomain_aliases", ""),
     ("PasswdStrength::get_required_strength", "app=pop"),
+    ("UserManager::change_password", "oldpass=Looking-4-a-glass&newpass=Wonderland-7-rabbits"),
+    ("Users::change_password", "oldpass=Wonderland-7-rabbits&newpass=Looking-4-a-glass"),
     ("Quota::get_local_quota_info", ""),
     ("Quota::get_quota_info", ""),
     ("Session::create_webmail_session_for_mail_user", "login=ann&domain=alice.example"),
@@ -295,4 +297,29 @@ fn lists_follow_their_domain_and_go_with_it() {
     machine.remove_account("alice", false).unwrap();
     let left = std::fs::read_dir(machine.path("/usr/local/cpanel/3rdparty/mailman/lists")).unwrap().count();
     assert_eq!(left, 0);
+}
+
+#[test]
+fn an_account_changes_its_password_by_knowing_it_and_hooks_are_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, machine) = furnished();
+    let (script, seen) = (folder.path().join("hook"), folder.path().join("seen"));
+    let text = format!("#!/bin/sh\ncat >> {}; echo >> {}; echo '1 ok'\n", seen.display(), seen.display());
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for stage in ["pre", "post"] {
+        let hook = serde_json::from_value(json!({"stage": stage, "hook": format!("{} {stage}", script.display())})).unwrap();
+        crate::hooks::registry::add(&machine, "Passwd", "ChangePasswd", hook).unwrap();
+    }
+    let change = |old: &str| {
+        let asked = format!("oldpass={old}&newpass=Wonderland-7-rabbits");
+        call(&machine, &alice(None), "UserManager::change_password", &asked)
+    };
+    assert!(change("Wrong-7-rabbits").is_err() && !seen.exists());
+    change("Looking-4-a-glass").unwrap();
+    let told = std::fs::read_to_string(&seen).unwrap();
+    let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told.iter().map(|event| &event["context"]["stage"]).collect::<Vec<_>>(), ["pre", "post"]);
+    assert!(told.iter().all(|event| event["data"]["user"] == "alice"));
+    assert!(crate::machine::passwords::verify("Wonderland-7-rabbits", &machine.shadow_hash("alice").unwrap()));
 }

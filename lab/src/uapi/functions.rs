@@ -1,6 +1,7 @@
 //! The table of UAPI functions. What is not here does not exist on this server, and is refused as cPanel refuses it.
 
 use crate::call::{Failure, Reply};
+use crate::machine::passwords;
 use crate::uapi::{
     Context, autoresponders, domains, filters, forwarders, lists, pops, quota, session, ssl, suspension, tokens, web_domains,
     zones,
@@ -134,8 +135,22 @@ pub const FUNCTIONS: &[Function] = &[
     read("Tokens", "list", tokens::list, Reach::Account),
     read("Tokens", "rename", tokens::rename, Reach::Account),
     read("Tokens", "revoke", tokens::revoke, Reach::Account),
+    read("UserManager", "change_password", account_password, Reach::Account),
+    read("Users", "change_password", account_password, Reach::Account),
     read("Variables", "get_user_information", domains::get_user_information, Reach::Account),
 ];
+
+/// `UserManager::change_password`, and the same in `Users`: the account's own, by who knows the present one.
+fn account_password(cx: &Context<'_>) -> Reply {
+    let (new, old) = (cx.args.need("newpass")?, cx.args.need("oldpass")?);
+    let user = &cx.account.user;
+    let right = cx.machine.shadow_hash(user).is_some_and(|hash| passwords::verify(old, &hash));
+    if !right {
+        return Err(Failure::new("The current password that you entered is incorrect."));
+    }
+    crate::passwd::change(cx.machine, user, new)?;
+    Ok(serde_json::Value::Null.into())
+}
 
 /// The function `module::name`.
 ///

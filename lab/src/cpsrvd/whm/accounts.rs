@@ -7,7 +7,7 @@ use crate::call::{Args, Caller, Failure, Outcome, Reply};
 use crate::hooks::{self, Stage, events};
 use crate::machine::create::NewAccount;
 use crate::machine::packages::Package;
-use crate::machine::{Machine, names, passwords};
+use crate::machine::{Machine, names};
 
 /// A blocking hook's refusal, as the caller hears it.
 pub(super) fn vetoed(veto: &hooks::Veto) -> Failure {
@@ -259,25 +259,11 @@ fn finish(machine: &Machine, event: &str, mut data: Value, raw: String) -> Reply
 /// Changes an account's password.
 pub(super) fn passwd(machine: &Machine, caller: &Caller, args: &Args) -> Reply {
     let (user, password) = (args.need("user")?, args.need("password")?);
-    if user == "root" {
-        if !caller.may("all") {
-            return Err(Failure::new("You do not have permission to change the root password."));
-        }
-    } else {
-        let account = machine.account(user)?;
-        if account.is_suspended() {
-            return Err(Failure::new(format!("The account “{user}” is suspended.")));
-        }
+    if user == "root" && !caller.may("all") {
+        return Err(Failure::new("You do not have permission to change the root password."));
     }
-    machine.check_strength("passwd", password)?;
+    let raw = crate::passwd::change(machine, user, password)?;
     let applist = ["system", "mail"];
-    let event = events::change_password(user, password, None);
-    hooks::fire(machine, "Passwd", "ChangePasswd", Stage::Pre, event).map_err(|veto| vetoed(&veto))?;
-    machine.set_shadow_hash(user, &passwords::hash(password)?)?;
-    crate::machine::tokens::forget_sessions(machine, user)?;
-    let raw = format!("Changing password for {user}\nPassword for “{user}” has been changed.\n");
-    let event = events::change_password(user, password, Some(&raw));
-    let _ = hooks::fire(machine, "Passwd", "ChangePasswd", Stage::Post, event);
     Ok(Outcome {
         data: json!({"app": applist}),
         reason: Some(format!("Password changed for user “{user}”.")),
