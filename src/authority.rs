@@ -4,14 +4,15 @@ mod notes;
 
 use crate::child::Child;
 use crate::error::{Code, Context as _, Error, Result};
-use crate::panel::{Credentials, Panel, Trust, WHM_PORT};
+use crate::panel::{Credentials, Panel, Tickets, Trust, WHM_PORT};
 use crate::secrets::{self, Secrets};
 use crate::store::{Node, Store};
 use secrecy::SecretString;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use notes::{Note, Notes};
 
@@ -35,6 +36,26 @@ pub struct Authority {
     pub dir: PathBuf,
     /// The calls on this server that are our own.
     pub notes: Notes,
+    /// Which calls of this server's API are ours.
+    pub tickets: Tickets,
+    /// Who works at which account.
+    pub busy: Busy,
+}
+
+/// One at a time works at an account: a move that begins, or what brings its halves together.
+#[derive(Clone, Default)]
+pub struct Busy(Arc<Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>>);
+
+impl Busy {
+    /// Waits until nobody else works at the account; it is ours until what is returned is dropped.
+    pub async fn hold(&self, user: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = {
+            let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+            locks.entry(user.to_owned()).or_default().clone()
+        };
+        lock.lock_owned().await
+    }
 }
 
 impl Authority {
@@ -48,7 +69,9 @@ impl Authority {
         let hostname =
             crate::rules::names::hostname(whmapi1("gethostname", &[]).await?["hostname"].as_str().unwrap_or_default())?;
         let own = own_panel(&secrets, &hostname).await?;
-        Ok(Self { store, secrets, own, hostname, dir: dir.to_owned(), notes: Notes::default() })
+        let tickets = Tickets::default();
+        let own = own.with_tickets(tickets.clone());
+        Ok(Self { store, secrets, own, hostname, dir: dir.to_owned(), tickets, busy: Busy::default(), notes: Notes::default() })
     }
 
     /// The way to a linked child.

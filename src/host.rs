@@ -4,9 +4,12 @@
 
 mod drain;
 mod gate;
+mod marks;
 mod passwords;
 mod quiet;
 mod stamp;
+
+pub use marks::{accounts, marks, uid_of};
 
 use crate::error::{Code, Context as _, Error, Result};
 use crate::rules::names;

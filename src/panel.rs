@@ -4,6 +4,7 @@
 //! not sent may be repeated blindly.
 
 pub mod dns;
+mod tickets;
 mod tls;
 
 use crate::error::{Code, Context as _, Error, Result};
@@ -13,6 +14,7 @@ use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use tickets::Tickets;
 use tls::client_config;
 pub use tls::{Trust, certificate_digest};
 
@@ -45,6 +47,8 @@ pub struct Credentials {
 pub struct Panel {
     http: reqwest::Client,
     credentials: Credentials,
+    /// This machine's own: standard hooks of our calls come back to us, and are known by these.
+    tickets: Option<Tickets>,
 }
 
 impl Panel {
@@ -63,7 +67,14 @@ impl Panel {
         if let Some(address) = credentials.address {
             builder = builder.resolve(&credentials.hostname, address);
         }
-        Ok(Self { http: builder.build().context("preparing the HTTP client")?, credentials })
+        Ok(Self { http: builder.build().context("preparing the HTTP client")?, credentials, tickets: None })
+    }
+
+    /// The same server, whose standard hooks are told by these tickets which calls are ours.
+    #[must_use]
+    pub fn with_tickets(mut self, tickets: Tickets) -> Self {
+        self.tickets = Some(tickets);
+        self
     }
 
     /// The server's hostname.
@@ -158,6 +169,7 @@ impl Panel {
             ("cpanel.function".into(), function.into()),
         ];
         form.extend(params.iter().cloned());
+        let _underway = self.tickets.as_ref().map(|tickets| tickets.begin(user, module, function));
         let mut envelope = self.whm_envelope("uapi_cpanel", &form).await?;
         match envelope["data"]["uapi"].take() {
             Value::Null => {

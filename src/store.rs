@@ -4,6 +4,7 @@
 //! Children have the same file and use other tables of it.
 
 mod forced;
+mod follow;
 mod moves;
 mod nodes;
 mod pages;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 pub use forced::{Forcing, Mirror};
+pub use follow::{Followup, Intent, What};
 pub use moves::{Move, MoveState, NewMove};
 pub use nodes::{Node, Parent, Served, ServedState};
 
@@ -45,6 +47,11 @@ CREATE TABLE IF NOT EXISTS forced (
     done INTEGER NOT NULL, PRIMARY KEY (user, alias, at_ms)) STRICT;
 CREATE TABLE IF NOT EXISTS given_up (
     user TEXT NOT NULL, alias TEXT NOT NULL, domains TEXT NOT NULL, PRIMARY KEY (user, alias)) STRICT;
+CREATE TABLE IF NOT EXISTS followups (
+    user TEXT NOT NULL, alias TEXT NOT NULL, what TEXT NOT NULL, since INTEGER NOT NULL, serial INTEGER NOT NULL,
+    details TEXT NOT NULL, trouble TEXT, PRIMARY KEY (user, alias, what)) STRICT;
+CREATE TABLE IF NOT EXISTS intents (user TEXT PRIMARY KEY, uid INTEGER NOT NULL, becomes TEXT) STRICT;
+CREATE TABLE IF NOT EXISTS marks (user TEXT PRIMARY KEY, mark TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS gates (holder TEXT NOT NULL, peer TEXT NOT NULL, PRIMARY KEY (holder, peer)) STRICT;
 CREATE TABLE IF NOT EXISTS moves (
     id INTEGER PRIMARY KEY AUTOINCREMENT, user TEXT NOT NULL, origin TEXT NOT NULL, target TEXT NOT NULL,
@@ -63,6 +70,7 @@ CREATE INDEX IF NOT EXISTS move_log_by_move ON move_log (move_id);
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
     changed: watch::Sender<u64>,
+    noted: watch::Sender<u64>,
     /// Held while the gates are read and put in force, so that an older reading never comes last.
     pub(crate) gates: Arc<tokio::sync::Mutex<()>>,
 }
@@ -91,7 +99,12 @@ impl Store {
         set_up().context(format!("preparing {}", file.display()))?;
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).context("closing the state file to others")?;
-        let store = Self { connection: Arc::new(Mutex::new(connection)), changed: watch::Sender::new(1), gates: Arc::default() };
+        let store = Self {
+            connection: Arc::new(Mutex::new(connection)),
+            changed: watch::Sender::new(1),
+            noted: watch::Sender::new(0),
+            gates: Arc::default(),
+        };
         store.changed.send_replace(store.routing_version()?);
         Ok(store)
     }

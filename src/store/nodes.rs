@@ -193,6 +193,7 @@ impl Store {
             // The child forgets its parent's accounts too; what it kept is its own from here on.
             c.execute("DELETE FROM retained WHERE alias = ?1", [alias])?;
             c.execute("DELETE FROM given_up WHERE alias = ?1", [alias])?;
+            c.execute("DELETE FROM followups WHERE alias = ?1", [alias])?;
             c.execute("DELETE FROM nodes WHERE alias = ?1", [alias]).map(drop)
         })
     }
