@@ -45,6 +45,9 @@ pub struct Hook {
     pub blocking: bool,
     /// What becomes of the event when `serve` does not answer.
     pub without_serve: WithoutServe,
+    /// Only a new name or main domain is stopped, nothing else that the event may be.
+    #[serde(default)]
+    pub only_renames: bool,
     /// Why that is right; told to the person who meets it.
     pub because: String,
 }
@@ -88,6 +91,10 @@ pub fn describe() -> Result<Value> {
                 if hook.blocking {
                     described["blocking"] = json!(1);
                 }
+                if hook.category == "Cpanel" {
+                    // cPanel runs these as the account's user, whom serve does not hear.
+                    described["escalateprivs"] = json!(1);
+                }
                 described
             })
             .collect(),
@@ -101,6 +108,8 @@ pub fn action(hook: &Hook) -> String {
 
 /// Answers one event: asks `serve` on `socket` and falls back to the table. Never fails: a hook always has a line.
 pub async fn hear(hook: &Hook, document: Result<Value>, socket: &Path, role_file: &Path, left: Duration) -> Line {
+    // Asked of what came, so that it can be said without serve too.
+    let stops = !hook.only_renames || document.as_ref().map_or(true, |document| event::renames(&document["data"]));
     let answered = match document {
         Ok(document) => {
             let asking = ask(hook, event::for_serve(document), socket);
@@ -113,6 +122,10 @@ pub async fn hear(hook: &Hook, document: Result<Value>, socket: &Path, role_file
     match answered {
         Ok(HookAnswer { proceed: true, message }) => Line::proceed(&message),
         Ok(HookAnswer { proceed: false, message }) => Line::refuse(hook.blocking, &message),
+        Err(error) if !stops => Line::trouble(&format!(
+            "Linked Nodes: {} It is neither renamed nor moved; what changes is followed later.",
+            error.message
+        )),
         Err(error) => without_serve(hook, &error, std::fs::read_to_string(role_file).ok().as_deref()),
     }
 }

@@ -8,8 +8,10 @@ mod marks;
 mod passwords;
 mod quiet;
 mod stamp;
+mod values;
 
 pub use marks::{accounts, marks, uid_of};
+pub use values::{account_value, package_value};
 
 use crate::error::{Code, Context as _, Error, Result};
 use crate::rules::names;

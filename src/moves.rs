@@ -32,7 +32,7 @@
 pub mod configuration;
 mod copy;
 pub(crate) mod cutover;
-mod drill;
+pub(crate) mod drill;
 pub mod end;
 pub mod force;
 mod gather;

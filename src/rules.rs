@@ -3,9 +3,11 @@
 pub mod dns;
 pub mod extension;
 pub mod halves;
+pub mod intents;
 pub mod names;
 pub mod nodes;
 pub mod pipes;
+pub mod placement;
 pub mod plan;
 pub mod queue;
 pub mod verdict;

@@ -6,6 +6,7 @@ mod certificates;
 mod events;
 mod extension;
 mod forced;
+mod follow;
 mod links;
 mod mirror;
 mod nodes_api;
@@ -20,8 +21,6 @@ use crate::wire::{ADMIN_SOCKET, Role, SHIM_SOCKET};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often every child is asked how it is.
-const HEALTH_EVERY: Duration = Duration::from_secs(60);
 /// How often certificates are looked at for changes.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
 /// Where the shim learns after a start whether it guards a child, before `serve` answers.
@@ -58,6 +57,7 @@ struct Serve {
     engine: Engine,
     nudges: mirror::Nudges,
     pages: std::sync::Arc<pages::Pages>,
+    follow: follow::Follow,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -69,7 +69,8 @@ pub async fn run(settings: Settings) -> Result<()> {
     crate::host::restore_gates(&crate::store::Store::open(&settings.state_dir)?).await?;
     let authority = Authority::open(&settings.state_dir).await?;
     let engine = Engine::new(authority.clone());
-    let serve = Serve { authority, engine, nudges: mirror::Nudges::default(), pages: std::sync::Arc::new(pages::Pages::new()) };
+    let pages = std::sync::Arc::new(pages::Pages::new());
+    let serve = Serve { authority, engine, nudges: mirror::Nudges::default(), pages, follow: follow::Follow::default() };
 
     let admin = sockets::listen(&settings.admin_socket, None)?;
     let shim = sockets::listen(&settings.shim_socket, Some(sockets::SHIM_GROUP))?;
@@ -78,7 +79,7 @@ pub async fn run(settings: Settings) -> Result<()> {
     log("writing the fields of WHM's forms", extension::write(&serve.authority));
     serve.engine.resume_all()?;
     serve.engine.resume_forcings()?;
-    events::resume_removals(&serve)?;
+    log("comparing the accounts", follow::round(&serve));
     tracing::info!(hostname = serve.authority.hostname, "serving");
 
     let tasks = [
@@ -91,17 +92,12 @@ pub async fn run(settings: Settings) -> Result<()> {
                 async move { log("copying certificates", certificates::copy(&dir)) }
             }
         })),
-        tokio::spawn(every(HEALTH_EVERY, {
-            let serve = serve.clone();
-            move || {
-                let serve = serve.clone();
-                async move { log("asking the nodes how they are", links::health(&serve).await) }
-            }
-        })),
+        tokio::spawn(watch_health(serve.clone())),
         tokio::spawn(follow_role(serve.authority.clone())),
         tokio::spawn(mirror::follow(serve.clone())),
         tokio::spawn(mirror::watch(serve.clone())),
         tokio::spawn(forced::watch(serve.clone())),
+        tokio::spawn(follow::run(serve.clone())),
     ];
     let mut terminate =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).context("listening for signals")?;
@@ -131,6 +127,29 @@ where
         tick.tick().await;
         work().await;
     }
+}
+
+async fn watch_health(serve: Serve) {
+    loop {
+        look_around(&serve).await;
+        tokio::time::sleep(crate::settings::Settings::read(&serve.authority.dir).health_every).await;
+    }
+}
+
+/// Asks the children how they are and compares the accounts; what waited for a child that answers again waits no longer.
+async fn look_around(serve: &Serve) {
+    let troubled = |serve: &Serve| -> Result<std::collections::BTreeSet<String>> {
+        Ok(serve.authority.store.nodes()?.into_iter().filter(|node| node.trouble.is_some()).map(|node| node.alias).collect())
+    };
+    let before = troubled(serve).unwrap_or_default();
+    log("asking the nodes how they are", links::health(serve).await);
+    let after = troubled(serve).unwrap_or_default();
+    let back: Vec<&String> = before.difference(&after).collect();
+    if !back.is_empty() {
+        let rows = serve.authority.store.followups().unwrap_or_default();
+        serve.follow.hurry(&rows.into_iter().filter(|row| back.contains(&&row.alias)).map(|row| row.user).collect());
+    }
+    log("comparing the accounts", follow::round(serve));
 }
 
 fn log(what: &str, result: Result<()>) {

@@ -26,6 +26,14 @@ pub struct Settings {
     pub health_every: Duration,
     /// `count_every`: how often the messages on a child are counted, for the day it is lost. Seconds in the file.
     pub count_every: Duration,
+    /// `follow_at_once`: how many accounts are brought after their parent's half at the same time.
+    pub follow_at_once: usize,
+    /// `follow_patience`: how long one try to do that may take. Seconds in the file.
+    pub follow_patience: Duration,
+    /// `follow_first_wait_ms`: the wait after the first try that failed; each further one doubles it. Milliseconds in the file.
+    pub follow_first_wait: Duration,
+    /// `follow_longest_wait`: the longest wait between two tries. Seconds in the file.
+    pub follow_longest_wait: Duration,
 }
 
 impl Default for Settings {
@@ -38,6 +46,10 @@ impl Default for Settings {
             hook_deadline: Duration::from_secs(2),
             health_every: Duration::from_secs(60),
             count_every: Duration::from_secs(900),
+            follow_at_once: 4,
+            follow_patience: Duration::from_secs(300),
+            follow_first_wait: Duration::from_secs(1),
+            follow_longest_wait: Duration::from_secs(300),
         }
     }
 }
@@ -88,6 +100,10 @@ impl Settings {
             "hook_deadline_ms" => self.hook_deadline = Duration::from_millis(number.into()),
             "health_every" => self.health_every = Duration::from_secs(number.into()),
             "count_every" => self.count_every = Duration::from_secs(number.into()),
+            "follow_at_once" => self.follow_at_once = count,
+            "follow_patience" => self.follow_patience = Duration::from_secs(number.into()),
+            "follow_first_wait_ms" => self.follow_first_wait = Duration::from_millis(number.into()),
+            "follow_longest_wait" => self.follow_longest_wait = Duration::from_secs(number.into()),
             _ => return false,
         }
         true

@@ -8,8 +8,18 @@ use std::io::Read;
 pub const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// Members that hold a password in the clear (`pass` of `Accounts::Create`, `new_password` of `Passwd::ChangePasswd` …), in lower case.
-const SECRETS: [&str; 8] =
-    ["pass", "passwd", "password", "new_password", "newpass", "old_password", "password_hash", "cpanel_jsonapi_password"];
+const SECRETS: [&str; 10] = [
+    "pass",
+    "passwd",
+    "password",
+    "new_password",
+    "newpass",
+    "old_password",
+    "password_hash",
+    "cpanel_jsonapi_password",
+    "key_pem",
+    "rawout",
+];
 
 /// Reads the document that cPanel writes to a hook's standard input.
 ///
@@ -48,4 +58,14 @@ fn drop_secrets(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(drop_secrets),
         _ => {}
     }
+}
+
+/// Whether the data of a change names another user or main domain than the account has.
+pub fn renames(data: &Value) -> bool {
+    let text = |key: &str| data[key].as_str().unwrap_or_default().trim().to_ascii_lowercase();
+    let (user, new) = (text("user"), text("newuser"));
+    let asked: Vec<String> = ["DNS", "domain"].into_iter().map(text).filter(|domain| !domain.is_empty()).collect();
+    let known = || crate::host::domains_of(&user).unwrap_or_default();
+    (!new.is_empty() && new != user)
+        || (!asked.is_empty() && known().first().is_none_or(|main| asked.iter().any(|domain| domain != main)))
 }

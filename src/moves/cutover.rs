@@ -9,7 +9,7 @@ use crate::halves::{self, When};
 use crate::host::HostCall;
 use crate::panel;
 use crate::rules::dns::{Change, MAIL_NAMES, Record};
-use crate::store::{MoveState, ServedState};
+use crate::store::{MoveState, ServedState, What};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -222,6 +222,10 @@ async fn open(job: &mut Job) -> Result<String> {
     }
     // Known before the child says so: an account that is removed later must go from there too.
     job.authority.store.set_retained(&user, job.child().name(), !job.forward())?;
+    if job.forward() {
+        // Limits waited until everything was there; what happened to the account meanwhile did too.
+        job.authority.store.note(&user, job.child().name(), What::Package, &[], now_ms() / 1000)?;
+    }
     let state = Some(if job.forward() { ServedState::Served } else { ServedState::Retained });
     job.child().host::<Value>(HostCall::Serve { user: user.clone(), domains: domains.clone(), state }).await?;
     job.source.host::<Value>(HostCall::Flush { domains }).await?;

@@ -48,7 +48,11 @@ impl Engine {
     /// [`Code::Refused`] with every reason.
     pub async fn start(&self, user: &str, to: &Destination) -> Result<MoveView> {
         let plan = self.plan(user, to).await?;
-        let id = self.enqueue(plan)?;
+        let id = {
+            // What is being followed of the account comes to its end first.
+            let _held = self.authority.busy.hold(user).await;
+            self.enqueue(plan)?
+        };
         self.admit();
         self.view(id)
     }
@@ -64,6 +68,7 @@ impl Engine {
                 async move { (engine.plan(&user, &to).await, user) }
             });
             for (plan, user) in futures_util::future::join_all(plans).await {
+                let _held = self.authority.busy.hold(&user).await;
                 let (id, error) = match plan.and_then(|plan| self.enqueue(plan)) {
                     Ok(id) => (Some(id), None),
                     Err(error) => (None, Some(error)),

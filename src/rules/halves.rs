@@ -215,12 +215,24 @@ mod tests {
             (|h| h.domain = "b.test".into(), Step::MainDomain("a.test".into(), "b.test".into())),
             (|h| h.parked.clear(), Step::RemoveDomain("alias.test".into())),
             (|h| h.addons.clear(), Step::RemoveDomain("shop.test".into())),
-            (|h| drop(h.subdomains.remove("blog.a.test")), Step::RemoveDomain("blog.a.test".into())),
-            (|h| drop(h.parked.insert("new.test".into())), Step::AddParked("new.test".into())),
+            (
+                |h| {
+                    h.subdomains.remove("blog.a.test");
+                },
+                Step::RemoveDomain("blog.a.test".into()),
+            ),
+            (
+                |h| {
+                    h.parked.insert("new.test".into());
+                },
+                Step::AddParked("new.test".into()),
+            ),
             (|h| h.shell = true, Step::Settings([("HASSHELL".to_owned(), "1".to_owned())].into())),
             (|h| h.contact.clear(), Step::Settings([("contactemail".to_owned(), String::new())].into())),
             (
-                |h| drop(h.limits.insert("MAXPOP".into(), "9".into())),
+                |h| {
+                    h.limits.insert("MAXPOP".into(), "9".into());
+                },
                 Step::Settings([("MAXPOP".to_owned(), "9".to_owned())].into()),
             ),
             (|h| h.hash = Hash::new("$6$y"), Step::Password),

@@ -173,7 +173,10 @@ async fn create(serve: &Serve, params: &Params) -> Result<Value> {
             format!("The domain “{domain}” belongs to another account on “{alias}”; nothing was created."),
         ));
     }
+    // The hook of the creation does not place it a second time.
+    let placed = serve.authority.tickets.begin(&user, "Accounts", "Create");
     let mut envelope = serve.authority.own.whm_envelope("createacct", &rest).await?;
+    drop(placed);
     if !succeeded(&envelope) {
         return Ok(envelope);
     }
@@ -227,7 +230,7 @@ async fn modify(serve: &Serve, params: &Params) -> Result<Value> {
 }
 
 /// Starts a move and waits for its end.
-async fn distribute(serve: &Serve, user: &str, to: &Destination) -> Result<MoveView> {
+pub(super) async fn distribute(serve: &Serve, user: &str, to: &Destination) -> Result<MoveView> {
     let id = serve.engine.start(user, to).await?.id;
     let mut news = serve.engine.watch(id);
     loop {

@@ -1,11 +1,11 @@
 //! The two sockets: requests in, answers out.
 
-use super::{Serve, api, events, forced, links, pages};
+use super::{Serve, api, events, follow, forced, links, pages};
 use crate::agent::{self, Opener};
 use crate::error::{Code, Context as _, Error, Result};
 use crate::rules::verdict::{self, NODE_PARAMS, Verdict};
 use crate::wire::{
-    AccountView, AdminCall, Answer, Credential, LinkReport, MoveView, Remainder, ShimCall, Status, Tls, read_line, write_line,
+    AccountView, AdminCall, Answer, Credential, LinkReport, MoveView, ShimCall, Status, Tls, read_line, write_line,
 };
 use crate::{host, wire};
 use serde::Serialize;
@@ -148,8 +148,8 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
         AdminCall::AccountForcePlan { alias, users } => value(serve.engine.force_plan(&alias, &users)?),
         AdminCall::AccountForce { alias, users } => value(serve.engine.force(&alias, &users).await?),
         AdminCall::AccountShow { user } => value(forced::account_state(serve, &user)?),
-        AdminCall::AccountSync { .. } => Err(unsupported("making the halves equal")),
-        AdminCall::Remainders => value(Vec::<Remainder>::new()),
+        AdminCall::AccountSync { user } => follow::asked(serve, &user).await.and_then(value),
+        AdminCall::Remainders => follow::remainders(serve).and_then(value),
         AdminCall::NodeList => value(links::views(serve)?),
         AdminCall::NodeShow { alias } => value(links::view(serve, &store.node(&alias)?)?),
         AdminCall::NodeStatus { alias } => {

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 /// What is to be followed. The words are what people read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
-    /// The account was removed; the child's half goes too. Details: the domains it had.
+    /// The account was removed; the child's half goes too. Details: the domains it had, as text, and names that the child may still
+    /// know it by, as `{"former": NAME}`.
     Removal,
     /// The account was renamed. Details: names the child may know it by.
     Name,
@@ -30,10 +31,12 @@ pub enum What {
     Settings,
     /// It was made to live on this child and does not yet.
     Placement,
+    /// It is gone from the parent, and nobody said that it was being removed.
+    Gone,
 }
 
 impl What {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Removal,
         Self::Name,
         Self::Domains,
@@ -44,6 +47,7 @@ impl What {
         Self::Certificates,
         Self::Settings,
         Self::Placement,
+        Self::Gone,
     ];
 
     /// As people read it.
@@ -59,6 +63,7 @@ impl What {
             Self::Certificates => "certificates",
             Self::Settings => "mail settings",
             Self::Placement => "placement",
+            Self::Gone => "disappearance",
         }
     }
 
@@ -124,7 +129,7 @@ fn note(c: &Connection, user: &str, alias: &str, what: What, details: &[Value], 
     let serial: i64 = c.query_row("SELECT coalesce(max(serial), 0) + 1 FROM followups", [], |row| row.get(0))?;
     c.execute(
         "INSERT INTO followups VALUES (?1, ?2, ?3, ?4, ?5, ?6, NULL)
-         ON CONFLICT (user, alias, what) DO UPDATE SET serial = excluded.serial, details = excluded.details",
+         ON CONFLICT (user, alias, what) DO UPDATE SET serial = excluded.serial, details = excluded.details, trouble = NULL",
         params![user, alias, what.word(), now, serial, to_json(&all)?],
     )
     .map(drop)
@@ -277,10 +282,19 @@ impl Store {
         let details: Vec<Value> = domains.iter().map(|domain| Value::from(domain.as_str())).collect();
         let holders = self.write("recording the removal of an account", true, |c| {
             let holders = holders(c, user)?;
-            c.execute("DELETE FROM followups WHERE user = ?1 AND what <> 'removal'", [user])?;
             for alias in &holders {
+                let mut details = details.clone();
+                let formers: Option<Vec<Value>> = c
+                    .query_row(
+                        "SELECT details FROM followups WHERE user = ?1 AND alias = ?2 AND what = 'name'",
+                        [user, alias],
+                        |row| json(row, "details"),
+                    )
+                    .optional()?;
+                details.extend(formers.into_iter().flatten().map(|name| serde_json::json!({"former": name})));
                 note(c, user, alias, What::Removal, &details, now)?;
             }
+            c.execute("DELETE FROM followups WHERE user = ?1 AND what <> 'removal'", [user])?;
             for table in ["accounts", "retained", "published", "marks", "intents"] {
                 c.execute(&format!("DELETE FROM {table} WHERE user = ?1"), [user])?;
             }

@@ -255,7 +255,12 @@ impl Store {
                 ],
             )?;
             c.execute("INSERT INTO move_log VALUES (?1, ?2, ?3)", params![moving.id, now_ms, event]).map(drop)
-        })
+        })?;
+        if moving.state.ended() {
+            // What waited for the end of the move is followed now.
+            self.noted.send_modify(|n| *n += 1);
+        }
+        Ok(())
     }
 
     /// The cutover: the account's mail lives on the target from here on. One transaction is the truth.
