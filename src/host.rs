@@ -223,6 +223,7 @@ pub async fn perform(store: &Store, call: HostCall) -> Result<Value> {
         }
         HostCall::Serve { user, domains, state } => {
             names::user(&user)?;
+            crate::drill::crash_point(std::path::Path::new(crate::store::STATE_DIR), "served", "before");
             match state {
                 Some(state) => store.set_served(&Served { user, domains, state })?,
                 None => store.forget_served(&user)?,

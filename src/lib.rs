@@ -36,6 +36,7 @@
 //! roster     the accounts of this server, searched and sorted in memory
 //! mailbox    the mailbox engine: safe opens, passes, verification, both ends of the copy
 //! store      what is remembered (SQLite)      secrets    tokens      settings    what an administrator may set
+//! drill      crash drills: ends of serve between any two lines
 //! wire       what the roles say to each other
 //! rules      what may be and what follows: pure, no I/O, no async, no clock
 //! error      one error type for all
@@ -73,6 +74,7 @@ pub mod agent;
 pub mod authority;
 pub mod child;
 pub mod cli;
+pub mod drill;
 pub mod error;
 pub mod halves;
 pub mod hooks;

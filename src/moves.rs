@@ -32,7 +32,6 @@
 pub mod configuration;
 mod copy;
 pub(crate) mod cutover;
-pub(crate) mod drill;
 pub mod end;
 pub mod force;
 mod gather;
@@ -43,6 +42,7 @@ mod queue;
 mod zones;
 
 use crate::authority::{Authority, now_ms};
+use crate::drill;
 use crate::error::{Code, Error, Result};
 use crate::rules::names::LOCAL;
 use crate::rules::{dns, plan};

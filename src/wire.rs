@@ -267,6 +267,15 @@ pub enum ShimCall {
         /// Its arguments.
         params: Params,
     },
+    /// On a child: this UAPI call is about to reach cpsrvd, by the parent or through webmail, and is not to be refused there. → `null`.
+    Ticket {
+        /// cPanel user.
+        user: String,
+        /// Name of the module.
+        module: String,
+        /// Name of the function.
+        function: String,
+    },
     /// The connection becomes a node channel: `serve` answers [`Answer::Ok`] and then speaks
     /// [`crate::agent`] on it. `token_digest` is [`token_digest`] of the token that the caller proved to be root-level with.
     Agent {

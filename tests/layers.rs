@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// From the top down.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "cli",
     "install",
     "ui",
@@ -25,6 +25,7 @@ const ORDER: [&str; 20] = [
     "store",
     "secrets",
     "settings",
+    "drill",
     "wire",
     "rules",
 ];

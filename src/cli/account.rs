@@ -1,5 +1,6 @@
 //! `account …`: which account's mail lives where, and moving it.
 
+mod follow;
 mod force;
 
 use super::exit::{Exit, Failure, Outcome};
@@ -48,6 +49,20 @@ pub enum Account {
         #[arg(long)]
         json: bool,
     },
+    /// Make both halves of a distributed account equal now, and finish what is left of events
+    Sync {
+        /// The cPanel user.
+        user: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List what children have not followed yet
+    Remainders {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Move the mail of one or more accounts back to this server
     Dedistribute {
         /// The cPanel users.
@@ -80,7 +95,11 @@ pub fn run(command: Account) -> Outcome {
     match command {
         Account::List { json } => {
             let accounts: Vec<AccountView> = ask::serve(&AdminCall::AccountList)?;
-            if json { output::json(&accounts) } else { list(&accounts) }
+            if json {
+                return output::json(&accounts);
+            }
+            list(&accounts)?;
+            follow::note()
         }
         Account::Show { user, json } => {
             let record: AccountRecord = ask::serve(&AdminCall::AccountShow { user })?;
@@ -93,6 +112,8 @@ pub fn run(command: Account) -> Outcome {
             let alias = words.pop().unwrap_or_default();
             go(words, Destination::Child(alias), &how)
         }
+        Account::Sync { user, json } => follow::sync(user, json),
+        Account::Remainders { json } => follow::remainders(json),
         Account::Dedistribute { users, how } => go(users, Destination::Local, &how),
     }
 }

@@ -3,7 +3,9 @@
 use super::exit::Outcome;
 use super::{ask, output};
 use crate::error::{Code, Error};
-use crate::hooks::{self, DEADLINE, Hook as Heard, Line, ROLE_FILE};
+use crate::hooks::{self, Hook as Heard, Line, ROLE_FILE};
+use crate::settings::Settings;
+use crate::store::STATE_DIR;
 use clap::Args;
 use std::path::Path;
 use std::sync::mpsc;
@@ -44,10 +46,7 @@ pub fn run(args: Hook) -> Outcome {
 
 fn answer(category: &str, event: &str, stage: &str) -> Line {
     let begun = Instant::now();
-    let deadline = std::env::var("LINKED_NODES_HOOK_DEADLINE_MS")
-        .ok()
-        .and_then(|ms| ms.parse().ok())
-        .map_or(DEADLINE, Duration::from_millis);
+    let deadline = Settings::read(Path::new(STATE_DIR)).hook_deadline;
     let known = |hook: &Heard| hook.category == category && hook.event == event && hook.stage == stage;
     let Some(hook) = hooks::table().ok().and_then(|table| table.into_iter().find(known)) else {
         return Line::trouble(&format!("Linked Nodes does not hear {category}::{event} at {stage}"));

@@ -2,8 +2,9 @@
 
 use super::copy::{self, Session};
 use super::end::End;
-use super::{Job, LONGEST_WAIT, drill, prepare, zones};
+use super::{Job, LONGEST_WAIT, prepare, zones};
 use crate::authority::now_ms;
+use crate::drill;
 use crate::error::{Code, Error, Result};
 use crate::halves::{self, When};
 use crate::host::HostCall;

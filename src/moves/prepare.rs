@@ -2,7 +2,8 @@
 
 use super::configuration::{self, Change};
 use super::end::End;
-use super::{Job, cutover, drill, gather, zones};
+use super::{Job, cutover, gather, zones};
+use crate::drill;
 use crate::error::{Code, Error, Result};
 use crate::halves::{self, When};
 use crate::host::{HostCall, Occupancy};

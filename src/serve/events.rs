@@ -13,8 +13,8 @@ mod accounts;
 mod settings;
 
 use super::{Serve, follow};
+use crate::drill::crash_point;
 use crate::error::{Error, Result};
-use crate::moves::drill::crash_point;
 use crate::store::{ServedState, What};
 use crate::wire::{HookAnswer, Role};
 use serde_json::Value;

@@ -18,6 +18,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 /// The group of the shim.
 pub const SHIM_GROUP: &str = "linkednodes";
+/// How long a call that the shim announced may take until cpsrvd runs its hook.
+const TICKET: Duration = Duration::from_secs(10);
 /// How long the shim is kept waiting for news.
 const NEWS_AFTER: Duration = Duration::from_secs(30);
 
@@ -224,6 +226,10 @@ async fn shim(stream: UnixStream, serve: Serve) -> Result<()> {
                 write_line(&mut stream, &Answer::Ok(Value::Null)).await?;
                 let opener = Opener { token_digest, peer };
                 return agent::serve(serve.authority.store.clone(), opener, stream).await;
+            }
+            ShimCall::Ticket { user, module, function } => {
+                serve.authority.tickets.issue(&user, &module, &function, TICKET);
+                Answer::Ok(Value::Null)
             }
             ShimCall::Routing { have } => answered(routing(&serve, have).await.and_then(value)),
             ShimCall::Whm { caller, function, params } => {

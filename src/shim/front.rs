@@ -3,7 +3,7 @@
 use super::caller::{Credential, Prover};
 use super::envelope::{Envelope, Reply};
 use super::guard::Ground;
-use super::normalise::{Place, Raw, Service, Shape, Target, Unclear, normalise, place};
+use super::normalise::{Kind, Place, Raw, Service, Shape, Target, Unclear, normalise, place};
 
 use super::routing::{Routes, View, follow};
 use super::tls::{self, Certificates};
@@ -122,7 +122,7 @@ impl Front {
             Service::Cpanel => false,
         };
         if free {
-            return self.pass(asker, request).await;
+            return self.announced(asker, &ground, &place, request).await;
         }
         let (parts, body) = request.into_parts();
         if asker.entrance.service != Service::Whm {
@@ -153,6 +153,56 @@ impl Front {
                 None if ours => self.proxy(asker, None, target, parts, body).await,
                 None => self.forward(asker, rebuilt(parts, body)).await,
             },
+        }
+    }
+
+    /// Passes a call on that a child lets through. A UAPI call that writes is announced to `serve` before, which would else refuse it
+    /// when cPanel's hook tells of it: in there a call of the parent looks like one made past it.
+    async fn announced(
+        &self,
+        asker: &Asker,
+        ground: &Ground<'_>,
+        place: &Result<Place, Unclear>,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let shape = place.as_ref().ok().map(|place| &place.shape);
+        let (user, module, function, request) = match (asker.entrance.service, shape) {
+            (Service::Whm, Some(Shape::Api { function, .. })) if function == "uapi_cpanel" => {
+                let (parts, body) = request.into_parts();
+                let body = match self.read(body).await {
+                    Ok(body) => body,
+                    Err(reply) => return written(reply),
+                };
+                let call = understood(asker, &parts, &body).ok().map(|target| target.kind);
+                let request = rebuilt(parts, body);
+                let Some(Kind::UapiCpanel { user, module, function, .. }) = call else {
+                    return self.forward(asker, request).await;
+                };
+                if verdict::uapi_writes(&function) {
+                    self.announce(user, module, function).await;
+                }
+                return self.forward(asker, request).await;
+            }
+            (Service::Webmail, Some(Shape::Execute { module, function })) if verdict::uapi_writes(function) => {
+                let claims = asker.credential.claims().iter().filter_map(|claim| claim.rsplit_once('@'));
+                let domains: Vec<&str> = claims.map(|(_, domain)| domain).collect();
+                let owner = ground.served.iter().find(|(_, all)| all.iter().any(|own| domains.contains(&own.as_str())));
+                match owner {
+                    Some((user, _)) => (user.clone(), module.clone(), function.clone(), request),
+                    None => return self.pass(asker, request).await,
+                }
+            }
+            _ => return self.pass(asker, request).await,
+        };
+        self.announce(user, module, function).await;
+        self.pass(asker, request).await
+    }
+
+    async fn announce(&self, user: String, module: String, function: String) {
+        let call = ShimCall::Ticket { user, module, function };
+        // Without `serve` the hook lets the call through as well.
+        if let Err(error) = self.serve(&call).await {
+            tracing::warn!(?error, "a call could not be announced");
         }
     }
 

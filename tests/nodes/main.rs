@@ -14,6 +14,7 @@ mod browser;
 mod crash;
 mod domains;
 mod force;
+mod follow;
 mod guard;
 mod installer;
 mod lab;
@@ -51,6 +52,13 @@ fn main() -> ExitCode {
         ("the_plan_names_what_runs_a_program", domains::pipes_are_named),
         ("the_parent_mirrors_mail_settings", force::mirrored),
         ("force_dedistributing_from_a_dead_child", force::dead_child),
+        ("every_event_is_followed_with_the_child_up", follow::child_up),
+        ("every_event_is_followed_with_the_child_down", follow::child_down),
+        ("every_event_is_followed_with_the_child_lost_in_the_middle", follow::child_lost),
+        ("every_event_is_followed_with_serve_killed_in_the_middle", follow::serve_killed),
+        ("sync_finishes_what_is_left_and_touches_nobody_else", follow::sync_finishes),
+        ("a_child_refuses_what_root_does_past_the_parent", follow::child_refuses_root),
+        ("twenty_hooks_are_twenty_answers", follow::twenty_hooks),
         ("cancelled_moves_leave_no_trace", crash::cancelled),
         ("serve_killed_at_every_step_of_distributing", crash::distributing),
         ("serve_killed_at_every_step_of_dedistributing", crash::dedistributing),

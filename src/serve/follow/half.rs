@@ -2,11 +2,11 @@
 
 use super::{names, settings};
 use crate::child::Child;
+use crate::drill::crash_point;
 use crate::error::{Code, Error, Result};
 use crate::halves::{self, When};
 use crate::host::{self, HostCall, Occupancy};
 use crate::moves::cutover;
-use crate::moves::drill::crash_point;
 use crate::moves::end::End;
 use crate::serve::Serve;
 use crate::store::{Followup, ServedState, What};
@@ -149,6 +149,10 @@ pub async fn remove(serve: &Serve, row: &Followup) -> Result<Option<String>> {
             ));
         }
         if there.user_exists {
+            // The child removes nothing that it still serves, whoever asks.
+            let state = Some(ServedState::Retained);
+            let call = HostCall::Serve { user: name.to_owned(), domains: there.served_domains.clone(), state };
+            child.host::<Value>(call).await?;
             child.panel.whm("removeacct", &[("username", name), ("user", name)]).await?;
             removed = Some("the account is removed there".to_owned());
         }
