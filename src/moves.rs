@@ -39,7 +39,7 @@ mod pace;
 mod pipes;
 mod prepare;
 mod queue;
-mod zones;
+pub(crate) mod zones;
 
 use crate::authority::{Authority, now_ms};
 use crate::drill;
