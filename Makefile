@@ -33,6 +33,8 @@ test: packages check ## Every test: units, properties, and the real binary in re
 docs: packages ## Take the README's pictures of WHM anew
 	$(CARGO) build --workspace --locked
 	SCREENSHOTS=$(CURDIR)/docs $(CARGO) test --locked --test nodes -- pictures_for_the_readme
+bench-pages: ## What pages and routing cost with 20,000 accounts and 50 children, built as for the tests
+	$(CARGO) bench --locked --profile dev --bench pages
 
 clean:
 	$(CARGO) clean

@@ -32,6 +32,8 @@ mod progress;
 pub mod request;
 pub mod rights;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use answer::Answer;
 use means::Means;
