@@ -67,7 +67,11 @@ impl Stream {
         let watching = tokio::spawn(async move {
             let mut client = Client::connect(&socket).await?;
             // A slow reader misses states in between, never the last one.
-            let event = |event| drop(serde_json::from_value(event).map(|view| sender.try_send(view)));
+            let event = |event| {
+                if let Ok(view) = serde_json::from_value(event) {
+                    let _ = sender.try_send(view);
+                }
+            };
             client.watch::<MoveView>(&AdminCall::MoveWatch { id }, event).await
         });
         let until = Instant::now() + LASTS;
