@@ -42,17 +42,17 @@ pub fn page(accounts: &[Known], around: &Around<'_>, query: &AccountQuery) -> Ac
         })
         .collect();
     // Stable, and the accounts come by user: equals stay in the order of their names.
-    let by: Option<fn(&Around<'_>, &Known, &Known) -> Ordering> = match query.sort {
-        AccountSort::User => None,
-        AccountSort::Domain => Some(|_, a, b| a.domain.cmp(&b.domain)),
-        AccountSort::Owner => Some(|_, a, b| a.owner.cmp(&b.owner)),
-        AccountSort::Place => Some(|around, a, b| around.place(a).cmp(&around.place(b))),
-    };
-    match by {
-        None if query.descending => found.reverse(),
-        None => {}
-        Some(by) if query.descending => found.sort_by(|a, b| by(around, b, a)),
-        Some(by) => found.sort_by(|a, b| by(around, a, b)),
+    match query.sort {
+        AccountSort::User if query.descending => found.reverse(),
+        AccountSort::User => {}
+        AccountSort::Domain => found.sort_by(|a, b| turned(query, a.domain.cmp(&b.domain))),
+        AccountSort::Owner => found.sort_by(|a, b| turned(query, a.owner.cmp(&b.owner))),
+        AccountSort::Place => {
+            // Looked up once for each account, not for each comparison.
+            let mut placed: Vec<(Option<&str>, &Known)> = found.iter().map(|account| (around.place(account), *account)).collect();
+            placed.sort_by(|(a, _), (b, _)| turned(query, a.cmp(b)));
+            found = placed.into_iter().map(|(_, account)| account).collect();
+        }
     }
     let limit = query.limit.clamp(1, MAX_ROWS);
     // A list that became shorter shows its last page, not an empty one.
@@ -69,6 +69,10 @@ pub fn page(accounts: &[Known], around: &Around<'_>, query: &AccountQuery) -> Ac
         remainders: around.remaining.get(&account.user).copied().unwrap_or_default(),
     });
     AccountPage { total: accounts.len(), matched: found.len(), offset, rows: rows.collect() }
+}
+
+fn turned(query: &AccountQuery, order: Ordering) -> Ordering {
+    if query.descending { order.reverse() } else { order }
 }
 
 #[cfg(test)]
