@@ -1,9 +1,9 @@
 # Linked Nodes. `make lab` shows the product at work on three nodes; `make test` passes every test.
 
 CARGO ?= cargo
-SCRIPTS = lab/first-light.sh hooks/linked-nodes-hook .ci/run
+SCRIPTS = lab/first-light.sh hooks/linked-nodes-hook plugin/whm/index.cgi .ci/run
 
-.PHONY: all build lab lab-down packages check test docs clean
+.PHONY: all bench-pages build lab lab-down packages check test docs clean
 
 all: build
 
@@ -33,6 +33,7 @@ test: packages check ## Every test: units, properties, and the real binary in re
 docs: packages ## Take the README's pictures of WHM anew
 	$(CARGO) build --workspace --locked
 	SCREENSHOTS=$(CURDIR)/docs $(CARGO) test --locked --test nodes -- pictures_for_the_readme
+
 bench-pages: ## What pages and routing cost with 20,000 accounts and 50 children, built as for the tests
 	$(CARGO) bench --locked --profile dev --bench pages
 
