@@ -3,8 +3,8 @@
 //! Every change is one transaction and is on disk when the call returns (`synchronous=FULL`). The database never holds a token.
 //! Children have the same file and use other tables of it.
 
-mod forced;
 mod follow;
+mod forced;
 mod moves;
 mod nodes;
 mod pages;
@@ -16,8 +16,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
-pub use forced::{Forcing, Mirror};
 pub use follow::{Followup, Intent, What};
+pub use forced::{Forcing, Mirror};
 pub use moves::{Move, MoveState, NewMove};
 pub use nodes::{Node, Parent, Served, ServedState};
 

@@ -162,8 +162,8 @@ fn kept(serve: &Serve, name: &str, owner: &str) -> Option<PageNote> {
 }
 
 /// What children have not followed yet.
-fn remainders(_serve: &Serve) -> Result<Vec<Remainder>> {
-    Ok(Vec::new())
+fn remainders(serve: &Serve) -> Result<Vec<Remainder>> {
+    super::follow::remainders(serve)
 }
 
 fn placed(serve: &Serve) -> Result<Arc<BTreeMap<String, String>>> {

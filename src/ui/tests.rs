@@ -42,6 +42,12 @@ fn said(call: &Value) -> Value {
             "error": error})
         }
         "move_show" => moving(call["id"] == 8),
+        "account_show" => {
+            json!({"user": EVIL, "domain": EVIL, "owner": EVIL, "domains": [EVIL], "child": EVIL, "running_move": 7,
+            "retained": [EVIL], "mirrored_at": 1, "counted_at": 1, "mirror_trouble": EVIL,
+            "mailboxes": [{"mailbox": EVIL, "messages": 3, "bytes": null}],
+            "forced": [{"alias": EVIL, "at": 1, "done": false, "loss": loss(), "log": []}]})
+        }
         "account_force_plan" => json!([loss()]),
         "accounts_move" => json!([{"user": EVIL, "id": null, "error": error}]),
         "account_sync" => json!({"changed": [EVIL], "left": [EVIL]}),

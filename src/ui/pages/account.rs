@@ -7,8 +7,8 @@ use super::{Frame, Here, error_note, html, said};
 use crate::error::{Code, Error, Result};
 use crate::ui::answer::Answer;
 use crate::ui::form::address;
-use crate::ui::format::{When, things};
-use crate::wire::{AccountDetail, AdminCall, NodeView, NoteLine, PageCall, PageNote, SyncView};
+use crate::ui::format::{When, bytes, things};
+use crate::wire::{AccountDetail, AccountRecord, AdminCall, MailboxLoss, NodeView, NoteLine, PageCall, PageNote, SyncView};
 use askama::Template;
 
 /// After how many seconds a page whose names are being looked at comes again.
@@ -36,6 +36,21 @@ struct Account {
     here: String,
     force: String,
     all_moves: String,
+    /// When this server's copy of the mail settings was last equal to the child's.
+    mirrored: Option<When>,
+    mirror_trouble: Option<String>,
+    counted: Option<When>,
+    mailboxes: Vec<(String, String)>,
+    forced: Vec<Forced>,
+}
+
+/// A dedistribution by force in the past.
+struct Forced {
+    alias: String,
+    at: When,
+    done: bool,
+    as_of: Option<When>,
+    lost: Vec<(String, String)>,
 }
 
 struct Name {
@@ -66,14 +81,15 @@ pub async fn show(here: &Here<'_>) -> Result<Answer> {
     let user = required(here, "user")?.to_owned();
     let detail: AccountDetail = here.means.page(PageCall::Account { user }).await?;
     let nodes: Vec<NodeView> = here.means.ask(AdminCall::NodeList).await?;
-    html(200, &view(here, detail, &nodes))
+    let record: AccountRecord = here.means.ask(AdminCall::AccountShow { user: detail.account.user.clone() }).await?;
+    html(200, &view(here, detail, record, &nodes))
 }
 
 fn joined(values: &[String]) -> String {
     if values.is_empty() { "nothing".to_owned() } else { values.join(", ") }
 }
 
-fn view(here: &Here<'_>, detail: AccountDetail, nodes: &[NodeView]) -> Account {
+fn view(here: &Here<'_>, detail: AccountDetail, record: AccountRecord, nodes: &[NodeView]) -> Account {
     let now = here.now;
     let user = detail.account.user.clone();
     let mut frame = here.frame(user.clone(), "accounts");
@@ -119,7 +135,32 @@ fn view(here: &Here<'_>, detail: AccountDetail, nodes: &[NodeView]) -> Account {
         force: address(&[("page", "force"), ("alias", &on), ("user", &user)]),
         all_moves: address(&[("page", "moves"), ("user", &user)]),
         user,
+        mirrored: record.mirrored_at.map(|at| When::seconds(at, now)),
+        mirror_trouble: record.mirror_trouble,
+        counted: record.counted_at.map(|at| When::seconds(at, now)),
+        mailboxes: mailboxes(record.mailboxes),
+        forced: record
+            .forced
+            .into_iter()
+            .map(|one| Forced {
+                at: When::seconds(one.at, now),
+                as_of: one.loss.as_of.map(|at| When::seconds(at, now)),
+                lost: mailboxes(one.loss.mailboxes),
+                alias: one.alias,
+                done: one.done,
+            })
+            .collect(),
     }
+}
+
+/// Mailboxes, and what they held when they were last counted.
+pub fn mailboxes(counted: Vec<MailboxLoss>) -> Vec<(String, String)> {
+    let text = |one: MailboxLoss| {
+        let messages = one.messages.map_or("messages not known".to_owned(), |messages| things(messages, "message"));
+        let size = one.bytes.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
+        (one.mailbox, format!("{messages}{size}"))
+    };
+    counted.into_iter().map(text).collect()
 }
 
 pub async fn change(here: &Here<'_>) -> Result<Answer> {

@@ -28,13 +28,8 @@ struct Row {
 
 impl Row {
     fn of(loss: LossView, now: i64) -> Self {
-        let mailboxes = loss.mailboxes.into_iter().map(|one| {
-            let messages = one.messages.map_or("messages not known".to_owned(), |messages| things(messages, "message"));
-            let size = one.bytes.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
-            (one.mailbox, format!("{messages}{size}"))
-        });
         Self {
-            mailboxes: mailboxes.collect(),
+            mailboxes: super::account::mailboxes(loss.mailboxes),
             user: loss.user,
             as_of: loss.as_of.map(|at| When::seconds(at, now)),
             kept: loss.kept,
