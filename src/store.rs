@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 pub use follow::{Followup, Intent, What};
 pub use forced::{Forcing, Mirror};
-pub use moves::{Move, MoveState, NewMove};
+pub use moves::{Move, MoveState, NewMove, Published};
 pub use nodes::{Node, Parent, Served, ServedState};
 
 /// Where state lives.

@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Context as _, Error, Result};
 use crate::host::run;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -27,12 +28,23 @@ async fn sessions(user: &str, domains: &[String]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Ends every IMAP and POP3 session of the account; returns how many there were at first.
+/// Ends the sessions that this machine hands through to another for the account. A Dovecot that hands none through has no such list.
+async fn end_proxied(user: &str, domains: &[String]) {
+    let listing = run("doveadm", &["proxy", "list"], None).await.unwrap_or_default();
+    let names: BTreeSet<&str> = listing.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    for name in names.into_iter().filter(|name| is_of(name, user, domains)) {
+        let _ = run("doveadm", &["proxy", "kick", name], None).await;
+    }
+}
+
+/// Ends every IMAP and POP3 session of the account, those that are handed through to another machine too; returns how many of its own
+/// there were at first.
 ///
 /// # Errors
 /// [`Code::Machine`] when some session does not end.
 pub async fn end_sessions(user: &str) -> Result<usize> {
     let domains = super::domains_of(user)?;
+    end_proxied(user, &domains).await;
     let mut first = None;
     for _ in 0..KICKS {
         let mut names = sessions(user, &domains).await?;

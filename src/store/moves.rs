@@ -102,6 +102,9 @@ pub struct Move {
     pub started_ms: i64,
 }
 
+/// What a distribution changed in a zone: its name, the changes, and the records as they were before any of it.
+pub type Published = (String, Vec<Change>, Vec<Record>);
+
 /// What a move begins with.
 #[derive(Debug, Clone)]
 pub struct NewMove {
@@ -364,7 +367,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn all_published(&self, user: &str) -> Result<Vec<(String, Vec<Change>, Vec<Record>)>> {
+    pub fn all_published(&self, user: &str) -> Result<Vec<Published>> {
         self.read("reading what was published", |c| {
             c.prepare_cached("SELECT zone, changes, former FROM published WHERE user = ?1 ORDER BY zone")?
                 .query_map([user], |row| Ok((row.get("zone")?, json(row, "changes")?, json(row, "former")?)))?
