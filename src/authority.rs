@@ -1,7 +1,5 @@
 //! What everything that decides or moves needs: the store, the tokens, this server's own API, the way to each child.
 
-mod notes;
-
 use crate::child::Child;
 use crate::error::{Code, Context as _, Error, Result};
 use crate::panel::{Credentials, Panel, Tickets, Trust, WHM_PORT};
@@ -13,8 +11,6 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-
-pub use notes::{Note, Notes};
 
 /// cPanel's command for WHM API 1 as root.
 pub const WHMAPI1: &str = "/usr/local/cpanel/bin/whmapi1";
@@ -34,8 +30,6 @@ pub struct Authority {
     pub hostname: String,
     /// Where state lives.
     pub dir: PathBuf,
-    /// The calls on this server that are our own.
-    pub notes: Notes,
     /// Which calls of this server's API are ours.
     pub tickets: Tickets,
     /// Who works at which account.
@@ -71,7 +65,7 @@ impl Authority {
         let own = own_panel(&secrets, &hostname).await?;
         let tickets = Tickets::default();
         let own = own.with_tickets(tickets.clone());
-        Ok(Self { store, secrets, own, hostname, dir: dir.to_owned(), tickets, busy: Busy::default(), notes: Notes::default() })
+        Ok(Self { store, secrets, own, hostname, dir: dir.to_owned(), tickets, busy: Busy::default() })
     }
 
     /// The way to a linked child.

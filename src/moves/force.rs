@@ -247,6 +247,9 @@ pub async fn tell_child(authority: &Authority, alias: &str, accounts: &[(String,
         let told = async {
             let call = HostCall::Occupancy { user: user.clone(), domains: domains.clone() };
             let there: host::Occupancy = child.host(call).await?;
+            if there.served.is_none() && !authority.store.followups_of(user)?.is_empty() {
+                return Err(Error::new(Code::Conflict, format!("“{alias}” knows “{user}” by its former name.")));
+            }
             if there.served.is_some() {
                 let state = Some(ServedState::Retained);
                 child.host::<Value>(HostCall::Serve { user: user.clone(), domains: domains.clone(), state }).await?;

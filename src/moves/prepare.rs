@@ -138,8 +138,7 @@ pub async fn configure(job: &mut Job) -> Result<String> {
     let present = configuration::read(job.target.panel(), &user, &domains).await?;
     let changes = configuration::diff(&wanted, &present);
     for change in &changes {
-        let notes = (!job.forward()).then_some(&job.authority.notes);
-        configuration::apply(job.target.panel(), notes, &user, change, &hashes).await?;
+        configuration::apply(job.target.panel(), &user, change, &hashes).await?;
     }
     job.target.host::<Value>(HostCall::SetMailHashes { user: user.clone(), hashes }).await?;
     let mut notes = vec![match changes.iter().filter(|change| matches!(change, Change::AddMailbox(..))).count() {

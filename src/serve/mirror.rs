@@ -135,9 +135,10 @@ async fn node(serve: &Serve, alias: &str, accounts: BTreeMap<String, Distributed
 /// Makes this server's settings of one account what its child's are.
 async fn one(serve: &Serve, user: &str, child: Option<&End>) -> Result<()> {
     let store = &serve.authority.store;
+    let _held = serve.authority.busy.hold(user).await;
     let Some(at) = store.distributed()?.remove(user) else { return Ok(()) };
-    if store.running_move_of(user)?.is_some() {
-        // The move does it, in its own direction.
+    if store.running_move_of(user)?.is_some() || !store.followups_of(user)?.is_empty() {
+        // A move does it in its own direction; and what was written here goes to the child first.
         return Ok(());
     }
     let opened;
@@ -149,6 +150,14 @@ async fn one(serve: &Serve, user: &str, child: Option<&End>) -> Result<()> {
         }
     };
     let mut mirror = store.mirror(user)?.unwrap_or_else(|| Mirror { alias: at.alias.clone(), ..Mirror::default() });
+    let stamp = HostCall::Stamp { user: user.to_owned(), domains: at.domains.clone() };
+    let own_stamp: String = End::Here(serve.authority.clone()).host(stamp).await?;
+    if own_stamp != mirror.own_stamp {
+        // Something was written here. If it was a page of cPanel's own, its hook notes it in these seconds and it goes to the child; so
+        // nothing here is undone before it has been at rest from one round to the next.
+        mirror = Mirror { own_stamp, child_stamp: String::new(), ..mirror };
+        return store.set_mirror(user, &mirror);
+    }
     match equalise(serve, child, user, &at.domains).await {
         Ok((child_stamp, own_stamp, kept)) => {
             mirror = Mirror { child_stamp, own_stamp, kept, equal_at: Some(now_ms() / 1000), trouble: None, ..mirror };
@@ -163,7 +172,10 @@ async fn one(serve: &Serve, user: &str, child: Option<&End>) -> Result<()> {
 }
 
 /// The stamps of child and parent, taken so that a later change of either shows, and what is mirrored.
-async fn equalise(serve: &Serve, child: &End, user: &str, domains: &[String]) -> Result<(String, String, Vec<String>)> {
+type Equal = (String, String, Vec<String>);
+
+/// Makes this server's settings what the child's are.
+async fn equalise(serve: &Serve, child: &End, user: &str, domains: &[String]) -> Result<Equal> {
     let (own, here) = (&serve.authority.own, End::Here(serve.authority.clone()));
     let stamp = |domains: &[String]| HostCall::Stamp { user: user.to_owned(), domains: domains.to_vec() };
     let there: Occupancy = child.host(HostCall::Occupancy { user: user.to_owned(), domains: domains.to_vec() }).await?;
@@ -184,7 +196,7 @@ async fn equalise(serve: &Serve, child: &End, user: &str, domains: &[String]) ->
         if serve.authority.store.child_of(user)?.is_none() || serve.authority.store.running_move_of(user)?.is_some() {
             return Err(Error::new(Code::Conflict, format!("“{user}” is being moved.")));
         }
-        configuration::apply(own, Some(&serve.authority.notes), user, &change, &hashes).await?;
+        configuration::apply(own, user, &change, &hashes).await?;
     }
     here.host::<Value>(HostCall::SetMailHashes { user: user.to_owned(), hashes }).await?;
     Ok((child_stamp, here.host(stamp(domains)).await?, kept(&wanted)))

@@ -260,11 +260,11 @@ impl Store {
                 note(c, old, &alias, What::Name, &[Value::from(old)], now)?;
             }
             // Rows that an account of that name left behind are not this one's.
-            for table in ["accounts", "retained", "published", "marks"] {
+            for table in ["accounts", "retained", "published", "marks", "mirrors", "given_up", "forced"] {
                 c.execute(&format!("DELETE FROM {table} WHERE user = ?1"), [new])?;
             }
             c.execute("UPDATE OR REPLACE followups SET user = ?2 WHERE user = ?1 AND what <> 'removal'", [old, new])?;
-            for table in ["accounts", "retained", "published", "marks"] {
+            for table in ["accounts", "retained", "published", "marks", "mirrors", "given_up", "forced"] {
                 c.execute(&format!("UPDATE {table} SET user = ?2 WHERE user = ?1"), [old, new])?;
             }
             c.execute("DELETE FROM intents WHERE user = ?1", [old]).map(drop)
@@ -295,7 +295,7 @@ impl Store {
                 note(c, user, alias, What::Removal, &details, now)?;
             }
             c.execute("DELETE FROM followups WHERE user = ?1 AND what <> 'removal'", [user])?;
-            for table in ["accounts", "retained", "published", "marks", "intents"] {
+            for table in ["accounts", "retained", "published", "marks", "intents", "mirrors", "given_up", "forced"] {
                 c.execute(&format!("DELETE FROM {table} WHERE user = ?1"), [user])?;
             }
             Ok(holders)

@@ -147,6 +147,8 @@ impl Store {
             let Some(domains) = domains else { return Ok(false) };
             c.execute("DELETE FROM accounts WHERE user = ?1", [user])?;
             c.execute("DELETE FROM mirrors WHERE user = ?1", [user])?;
+            // What was to be followed there is of no use any more, but for its name, by which it is known again.
+            c.execute("DELETE FROM followups WHERE user = ?1 AND alias = ?2 AND what NOT IN ('name', 'removal')", [user, alias])?;
             c.execute("INSERT OR IGNORE INTO retained VALUES (?1, ?2)", [user, alias])?;
             c.execute("INSERT OR REPLACE INTO given_up VALUES (?1, ?2, ?3)", params![user, alias, domains])?;
             c.execute(

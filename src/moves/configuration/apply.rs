@@ -1,7 +1,6 @@
 //! Making one change of configuration on a server.
 
 use super::Change;
-use crate::authority::Notes;
 use crate::error::{Code, Error, Result};
 use crate::panel::Panel;
 use serde_json::Value;
@@ -34,32 +33,24 @@ fn destination(text: &str) -> (&'static str, &'static str, String) {
     ("system", "fwdsystem", text.to_owned())
 }
 
-/// Makes the change for `user` on `panel`. `hashes` are the password hashes of the source's mailboxes. With `notes`, the server is this
-/// one, and the calls are noted as our own.
+/// Makes the change for `user` on `panel`. `hashes` are the password hashes of the source's mailboxes.
 ///
 /// # Errors
 /// As [`Panel::uapi`].
-pub async fn apply(
-    panel: &Panel,
-    notes: Option<&Notes>,
-    user: &str,
-    change: &Change,
-    hashes: &BTreeMap<String, String>,
-) -> Result<()> {
+pub async fn apply(panel: &Panel, user: &str, change: &Change, hashes: &BTreeMap<String, String>) -> Result<()> {
     let (function, params) = call(change, hashes)?;
-    send(panel, notes, user, function, &params).await?;
+    send(panel, user, function, &params).await?;
     if let Change::Filter(mailbox, filter) = change
         && crate::panel::number(&filter["enabled"]) == Some(0)
     {
         // A filter is stored enabled.
         let params = vec![("account".to_owned(), mailbox.clone()), ("filtername".to_owned(), word(&filter["filtername"]))];
-        send(panel, notes, user, "disable_filter", &params).await?;
+        send(panel, user, "disable_filter", &params).await?;
     }
     Ok(())
 }
 
-async fn send(panel: &Panel, notes: Option<&Notes>, user: &str, function: &str, params: &[(String, String)]) -> Result<()> {
-    let _own = notes.map(|notes| notes.write(user, "Email", function));
+async fn send(panel: &Panel, user: &str, function: &str, params: &[(String, String)]) -> Result<()> {
     let borrowed: Vec<(&str, &str)> = params.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     panel.uapi(user, "Email", function, &borrowed).await.map(drop)
 }

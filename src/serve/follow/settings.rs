@@ -66,7 +66,7 @@ pub async fn send(serve: &Serve, user: &str, child: &Child, domains: &[String], 
     let mut lines = Vec::new();
     for change in configuration::diff(&wanted, &present) {
         if touched.iter().any(|one| one.covers(&change)) {
-            configuration::apply(&child.panel, None, user, &change, &hashes).await?;
+            configuration::apply(&child.panel, user, &change, &hashes).await?;
             lines.push(line(&change));
         }
     }
