@@ -3,7 +3,7 @@
 use crate::lab::lab;
 
 /// Every file of the places the installer touches, with owner, mode and content.
-const LOOK: &str = "find /usr/local/cpanel/3rdparty /usr/local/bin /var/cpanel /var/lib/linked-nodes /usr/lib/systemd /etc/systemd /run/linked-nodes \
+const LOOK: &str = "find /usr/local/cpanel/3rdparty /usr/local/cpanel/whostmgr /usr/local/bin /var/cpanel /var/lib/linked-nodes /usr/lib/systemd /etc/systemd /run/linked-nodes \
     -xdev \\( -path /var/cpanel/hooks -o -path /var/cpanel/lab -o -path /var/cpanel/authn \\) -prune \
     -o \\( -type f -o -type l -o -type d \\) -printf '%p %U:%G %m %l ' \\( -type f -exec sha256sum {} \\; -o -printf '\\n' \\) 2>/dev/null | sed 's/ *$//' | sort; \
     getent passwd linkednodes; getent group linkednodes; nft list ruleset; /usr/local/cpanel/bin/manage_hooks list --output JSON";
