@@ -56,18 +56,24 @@ pub async fn show(here: &Here<'_>) -> Result<Answer> {
 async fn page(here: &Here<'_>, status: u16, alias: String, users: Vec<String>, wrong: Option<PageNote>) -> Result<Answer> {
     let node: NodeView = here.means.ask(AdminCall::NodeShow { alias: alias.clone() }).await?;
     let losses: Vec<LossView> = here.means.ask(AdminCall::AccountForcePlan { alias, users }).await?;
-    let (mut messages, mut size, mut unknown) = (0_u64, 0_u64, false);
-    for one in losses.iter().filter(|loss| loss.refusals.is_empty()).flat_map(|loss| &loss.mailboxes) {
-        messages = messages.saturating_add(one.messages.unwrap_or_default());
-        size = size.saturating_add(one.bytes.unwrap_or_default());
-        unknown |= one.messages.is_none();
-    }
-    let total =
-        format!("{}, {}{}", things(messages, "message"), bytes(size), if unknown { " and what is not known" } else { "" });
+    let total = total(&losses);
     let rows: Vec<Row> = losses.into_iter().map(|loss| Row::of(loss, here.now)).collect();
     let can = rows.iter().filter(|row| row.refusals.is_empty()).count();
     let node = super::nodes::Row::of(&node, here.now);
     html(status, &Force { frame: here.frame("Force dedistribute", "accounts"), node, rows, total, can, wrong })
+}
+
+/// What is lost in all, as far as it is known.
+fn total(losses: &[LossView]) -> String {
+    let lost = || losses.iter().filter(|loss| loss.refusals.is_empty());
+    let counted: Vec<_> = lost().flat_map(|loss| &loss.mailboxes).collect();
+    let uncounted = lost().any(|loss| loss.mailboxes.is_empty()) || counted.iter().any(|one| one.messages.is_none());
+    if counted.is_empty() {
+        return "not known; it was never counted".to_owned();
+    }
+    let messages = counted.iter().filter_map(|one| one.messages).fold(0, u64::saturating_add);
+    let size = counted.iter().filter_map(|one| one.bytes).fold(0, u64::saturating_add);
+    format!("{}, {}{}", things(messages, "message"), bytes(size), if uncounted { ", and what was never counted" } else { "" })
 }
 
 pub async fn change(here: &Here<'_>) -> Result<Answer> {
@@ -97,4 +103,22 @@ pub async fn change(here: &Here<'_>) -> Result<Answer> {
 
 fn are(number: usize) -> String {
     format!("{} {}", things(number as u64, "account"), if number == 1 { "is" } else { "are" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::MailboxLoss;
+
+    #[test]
+    fn what_was_never_counted_is_not_nothing() {
+        let counted = |messages| MailboxLoss { mailbox: "a@b.test".into(), messages, bytes: messages };
+        let loss = |mailboxes| LossView { user: "a".into(), mailboxes, ..LossView::default() };
+        assert_eq!(total(&[loss(vec![])]), "not known; it was never counted");
+        assert_eq!(total(&[loss(vec![counted(Some(2))])]), "2 messages, 2 B");
+        assert_eq!(total(&[loss(vec![counted(Some(2))]), loss(vec![])]), "2 messages, 2 B, and what was never counted");
+        assert_eq!(total(&[loss(vec![counted(Some(1)), counted(None)])]), "1 message, 1 B, and what was never counted");
+        let refused = LossView { refusals: vec!["x".into()], ..loss(vec![counted(Some(9))]) };
+        assert_eq!(total(&[refused, loss(vec![counted(Some(1))])]), "1 message, 1 B");
+    }
 }
