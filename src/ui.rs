@@ -31,7 +31,7 @@ mod pages;
 mod progress;
 pub mod request;
 pub mod rights;
-mod stream;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 
