@@ -450,6 +450,8 @@ impl Browser {
         }
         let lines = self.runtime.block_on(self.client.issue_cmd(Log)).expect("the browser's log");
         let lines = lines.as_array().cloned().unwrap_or_default();
-        lines.iter().filter(|line| line["level"] == "SEVERE").map(|line| line["message"].to_string()).collect()
+        let severe = lines.iter().filter(|line| line["level"] == "SEVERE").map(|line| line["message"].to_string());
+        // A form that comes back with what is wrong in it is meant to say so by its status.
+        severe.filter(|message| !message.contains("a status of 422")).collect()
     }
 }

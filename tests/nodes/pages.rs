@@ -87,6 +87,37 @@ pub fn resellers_are_kept_out() {
     lab.sh("parent", "/usr/local/cpanel/bin/unregister_appconfig wide");
 }
 
+/// Create a New Account: the field, and the account's mail is on the child from its first message on.
+pub fn created_from_whms_form() {
+    let lab = lab();
+    root_password(lab, "parent");
+    let browser = Browser::signed_in(Wish::default(), "root");
+    browser.follow("Create a New Account");
+    browser.until("Mail child node");
+    browser.look("create-account");
+    browser.fill("domain", "formmade.test");
+    browser.fill("username", "formmade");
+    browser.fill("password", PASSWORD);
+    browser.choose("linkednodes_mail_node", "mail1");
+    browser.press("Create");
+    browser.until_within("Account Creation Ok", Duration::from_secs(60));
+    lab.until("the account is on mail1", Duration::from_secs(60), || place_of(lab, "formmade") == "mail1");
+    lab.mailbox("formmade", "info");
+    let sent = lab.smtp("parent.lab.test", "info@formmade.test", "formmade", 3);
+    assert!(sent.to_string().contains("formmade"), "{sent}");
+    lab.until("the messages are on the child", Duration::from_secs(30), || lab.message_files("mail1", "formmade") == 3);
+    assert_eq!(lab.message_files("parent", "formmade"), 0);
+    // Modify an Account shows where it is, and moves it.
+    browser.page("/scripts/edituser?user=formmade");
+    browser.until("Mail child node");
+    browser.look("modify-account");
+    browser.choose("linkednodes_mail_node", ".local");
+    browser.press("Save");
+    browser.until_within("Account Modified", Duration::from_secs(60));
+    lab.until("the account is back", Duration::from_secs(120), || place_of(lab, "formmade") == "");
+    assert_eq!(lab.message_files("parent", "formmade"), 3);
+}
+
 /// The child an account's mail is on; empty for the parent.
 fn place_of(lab: &Lab, user: &str) -> String {
     let accounts = lab.product_json("parent", &["account", "list", "--json"]);
@@ -151,6 +182,48 @@ pub fn three_accounts_there_and_back() {
     browser.until_within("None.", Duration::from_secs(180));
     assert_eq!(users.map(|user| lab.message_files("parent", user)), counts);
     assert_eq!(users.map(|user| place_of(lab, user)), ["", "", ""]);
+}
+
+/// The child is dead: what will be lost is said, the name is typed, and the account works on the parent at once.
+pub fn forced_with_the_child_dead() {
+    let lab = lab();
+    root_password(lab, "parent");
+    lab.createacct("stranded", &["mail_node_alias=mail2"]);
+    lab.mailbox("stranded", "info");
+    lab.smtp("parent.lab.test", "info@stranded.test", "stranded", 2);
+    lab.until("the messages are on the child", Duration::from_secs(30), || lab.message_files("mail2", "stranded") == 2);
+    lab.lab(&["stop", "mail2", "--kill"]);
+    let revived = Revived;
+    let browser = Browser::signed_in(Wish::default(), "root");
+    ours(&browser, "");
+    browser.until_again("in trouble", Duration::from_secs(120));
+    browser.look("nodes-trouble");
+    ours(&browser, "?page=accounts&on=mail2");
+    browser.tick("user", "stranded");
+    browser.click_on("button#force");
+    browser.until("Mail is lost.");
+    browser.look("force");
+    browser.fill("confirm", "mail");
+    browser.click_on("button#force");
+    browser.until("Type");
+    assert_eq!(place_of(lab, "stranded"), "mail2", "a wrong confirmation forces nothing");
+    browser.fill("confirm", "mail2");
+    browser.click_on("button#force");
+    lab.until("the account is on the parent", Duration::from_secs(60), || place_of(lab, "stranded").is_empty());
+    browser.look("forced");
+    let sent = lab.smtp("parent.lab.test", "info@stranded.test", "again", 1);
+    assert!(sent.to_string().contains("again"), "{sent}");
+    lab.until("mail arrives on the parent", Duration::from_secs(30), || lab.message_files("parent", "stranded") == 1);
+    drop(revived);
+}
+
+/// Starts `mail2` again however the test ends.
+struct Revived;
+
+impl Drop for Revived {
+    fn drop(&mut self) {
+        lab().lab(&["start", "mail2"]);
+    }
 }
 
 /// From the menu through selection and plan to the start of a move and its end, by keyboard alone.
