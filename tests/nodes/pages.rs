@@ -114,7 +114,7 @@ pub fn created_from_whms_form() {
     browser.choose("linkednodes_mail_node", ".local");
     browser.press("Save");
     browser.until_within("Account Modified", Duration::from_secs(60));
-    lab.until("the account is back", Duration::from_secs(120), || place_of(lab, "formmade") == "");
+    lab.until("the account is back", Duration::from_secs(120), || place_of(lab, "formmade").is_empty());
     assert_eq!(lab.message_files("parent", "formmade"), 3);
 }
 
@@ -248,7 +248,7 @@ pub fn by_keyboard_alone() {
     browser.until_within("1 of 1 can move", Duration::from_secs(60));
     browser.tab_to("Distribute 1 account");
     browser.keys(ENTER);
-    lab.until("the account is on a child", Duration::from_secs(120), || place_of(lab, "keyed") != "");
+    lab.until("the account is on a child", Duration::from_secs(120), || !place_of(lab, "keyed").is_empty());
     for (page, last) in [("?page=link", "Cancel"), ("?page=node&alias=mail1", "Rotate"), ("?page=moves", "Moves")] {
         ours(&browser, page);
         browser.tab_to(last);
