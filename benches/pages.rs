@@ -190,6 +190,9 @@ fn view(store: &Store, node: &Node) -> NodeView {
         accounts: store.accounts_on(&node.alias).unwrap().len(),
         mail_bytes: None,
         trouble_since: None,
+        certificate_expires: None,
+        password_strengths: std::collections::BTreeMap::new(),
+        warnings: Vec::new(),
         disk_free: node.disk_free,
     }
 }

@@ -30,6 +30,9 @@ pub enum AgentCall {
         parent: String,
         /// The parent's identity.
         parent_id: String,
+        /// Digest of the token that the caller used until now and goes on to use for a moment.
+        #[serde(default)]
+        former: Option<String>,
     },
     /// No longer be its child. → `null`.
     EndLink {
@@ -90,6 +93,7 @@ where
 fn allowed(store: &Store, opener: &Opener) -> Result<()> {
     match store.parent()? {
         Some(parent) if parent.token_digest == opener.token_digest => Ok(()),
+        Some(parent) if parent.former_digest.as_ref() == Some(&opener.token_digest) => Ok(()),
         Some(parent) => Err(Error::new(
             Code::Denied,
             format!("This server is linked to the parent “{}”; this is not the token of that link.", parent.hostname),
@@ -113,12 +117,13 @@ fn open_mailbox(user: &str) -> Result<mailbox::Local> {
 
 async fn answer(store: &Store, opener: &Opener, call: AgentCall) -> Result<Value> {
     match call {
-        AgentCall::AcceptLink { parent, parent_id } => {
+        AgentCall::AcceptLink { parent, parent_id, former } => {
             crate::rules::names::hostname(&parent)?;
             if parent_id == store.node_id()? {
                 return Err(Error::new(Code::Conflict, "A server cannot be its own child."));
             }
-            store.set_parent(&Parent { hostname: parent, id: parent_id, token_digest: opener.token_digest.clone() })?;
+            let token_digest = opener.token_digest.clone();
+            store.set_parent(&Parent { hostname: parent, id: parent_id, token_digest, former_digest: former })?;
             Ok(Value::Null)
         }
         AgentCall::EndLink { parent_id } => {

@@ -9,6 +9,7 @@ mod passwords;
 mod quiet;
 mod stamp;
 mod values;
+mod volume;
 
 pub use marks::{accounts, marks, uid_of};
 pub use values::{account_value, package_value};
@@ -20,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+
+pub use volume::measure;
 
 /// One operation on a machine.
 #[derive(Clone, Serialize, Deserialize)]
@@ -132,6 +135,15 @@ pub struct HostFacts {
     pub parent: Option<String>,
     /// How many children it has.
     pub children: usize,
+    /// This installation's identity.
+    #[serde(default)]
+    pub node_id: String,
+    /// Whether a token is still taken that its parent used before.
+    #[serde(default)]
+    pub former_token: bool,
+    /// Bytes of mail it serves for its parent, as last measured; `None` before.
+    #[serde(default)]
+    pub mail_bytes: Option<u64>,
 }
 
 /// Who holds a user name and domains on a machine.
@@ -249,12 +261,16 @@ pub async fn restore_gates(store: &Store) -> Result<()> {
 
 fn facts(store: &Store) -> Result<Value> {
     let disk = rustix::fs::statvfs("/home").context("looking at the file system of /home")?;
+    let (parent, volumes) = (store.parent()?, store.volumes()?);
     let facts = HostFacts {
         version: env!("CARGO_PKG_VERSION").into(),
         disk_free: disk.f_bavail.saturating_mul(disk.f_frsize),
         inodes_free: disk.f_favail,
-        parent: store.parent()?.map(|parent| parent.hostname),
+        former_token: parent.as_ref().is_some_and(|parent| parent.former_digest.is_some()),
+        parent: parent.map(|parent| parent.hostname),
         children: store.nodes()?.len(),
+        node_id: store.node_id()?,
+        mail_bytes: volumes.iter().any(|(_, _, at)| *at > 0).then(|| volumes.iter().map(|(_, bytes, _)| bytes).sum()),
     };
     serde_json::to_value(facts).context("describing this machine")
 }

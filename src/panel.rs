@@ -3,20 +3,23 @@
 //! A call ends as *not sent* ([`Code::NotSent`]), *may have happened* ([`Code::MayHaveHappened`]) or *answered*; only what was
 //! not sent may be repeated blindly.
 
+pub mod certificate;
 pub mod dns;
 mod tickets;
 mod tls;
 
 use crate::error::{Code, Context as _, Error, Result};
 use crate::wire::Params;
+use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use certificate::Certificate;
 pub use tickets::Tickets;
 use tls::client_config;
-pub use tls::{Trust, certificate_digest};
+pub use tls::{Trust, connect, show, show_on};
 
 /// The port of WHM over TLS.
 pub const WHM_PORT: u16 = 2087;
@@ -49,6 +52,8 @@ pub struct Panel {
     credentials: Credentials,
     /// This machine's own: standard hooks of our calls come back to us, and are known by these.
     tickets: Option<Tickets>,
+    /// Whether `credentials.token` is the user's password.
+    by_password: bool,
 }
 
 impl Panel {
@@ -67,7 +72,7 @@ impl Panel {
         if let Some(address) = credentials.address {
             builder = builder.resolve(&credentials.hostname, address);
         }
-        Ok(Self { http: builder.build().context("preparing the HTTP client")?, credentials, tickets: None })
+        Ok(Self { http: builder.build().context("preparing the HTTP client")?, credentials, tickets: None, by_password: false })
     }
 
     /// The same server, whose standard hooks are told by these tickets which calls are ours.
@@ -75,6 +80,14 @@ impl Panel {
     pub fn with_tickets(mut self, tickets: Tickets) -> Self {
         self.tickets = Some(tickets);
         self
+    }
+
+    /// As [`Panel::new`], with the user's password in the place of the token. For the few calls that make a token.
+    ///
+    /// # Errors
+    /// As [`Panel::new`].
+    pub fn by_password(credentials: Credentials) -> Result<Self> {
+        Ok(Self { by_password: true, ..Self::new(credentials)? })
     }
 
     /// The server's hostname.
@@ -87,11 +100,16 @@ impl Panel {
         &self.credentials
     }
 
-    /// A request to a path of WHM, signed with the token.
+    /// A request to a path of WHM, signed with what we have.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let port = self.credentials.address.map_or(WHM_PORT, |address| address.port());
         let url = format!("https://{}:{port}{path}", self.credentials.hostname);
-        let token = format!("whm {}:{}", self.credentials.username, self.credentials.token.expose_secret());
+        let (user, secret) = (&self.credentials.username, self.credentials.token.expose_secret());
+        let token = if self.by_password {
+            format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}")))
+        } else {
+            format!("whm {user}:{secret}")
+        };
         let mut value = reqwest::header::HeaderValue::from_str(&token).unwrap_or(reqwest::header::HeaderValue::from_static(""));
         value.set_sensitive(true);
         self.http.request(method, url).header(reqwest::header::AUTHORIZATION, value)
@@ -117,6 +135,13 @@ impl Panel {
             .map_err(|cause| self.transport(&cause))?;
         let status = response.status();
         if status == reqwest::StatusCode::FORBIDDEN || status == reqwest::StatusCode::UNAUTHORIZED {
+            if self.by_password {
+                return Err(Error::new(
+                    Code::Denied,
+                    format!("“{}” does not accept this password of “{}”.", self.hostname(), self.credentials.username),
+                )
+                .hint("Give the password that signs in to WHM there, or make an API token there and link with that."));
+            }
             return Err(Error::new(
                 Code::Denied,
                 format!("“{}” does not accept our token for {function} (HTTP {}).", self.hostname(), status.as_u16()),

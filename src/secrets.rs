@@ -11,6 +11,11 @@ use std::sync::{Mutex, PoisonError};
 /// The key of the token with which `serve` calls its own cPanel. No alias can hold a dot.
 pub const OWN: &str = ".local";
 
+/// The key of the token that the link `alias` had before its present one, until it is revoked.
+pub fn former(alias: &str) -> String {
+    format!(".former/{alias}")
+}
+
 /// The token file.
 pub struct Secrets {
     file: PathBuf,
@@ -50,12 +55,22 @@ impl Secrets {
     /// # Errors
     /// When the file cannot be replaced.
     pub fn set(&self, key: &str, token: Option<&SecretString>) -> Result<()> {
+        self.set_all(&[(key, token)])
+    }
+
+    /// As [`Secrets::set`] for several keys: all of them on disk, or none.
+    ///
+    /// # Errors
+    /// When the file cannot be replaced.
+    pub fn set_all(&self, changes: &[(&str, Option<&SecretString>)]) -> Result<()> {
         let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all = self.load()?;
-        match token {
-            Some(token) => all.insert(key.to_owned(), token.expose_secret().to_owned()),
-            None => all.remove(key),
-        };
+        for (key, token) in changes {
+            match token {
+                Some(token) => all.insert((*key).to_owned(), token.expose_secret().to_owned()),
+                None => all.remove(*key),
+            };
+        }
         let what = format!("writing {}", self.file.display());
         let fresh = self.file.with_extension("new");
         let _ = std::fs::remove_file(&fresh);

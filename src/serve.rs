@@ -21,6 +21,8 @@ use crate::wire::{ADMIN_SOCKET, Role, SHIM_SOCKET};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// How often the mail that is served here is measured.
+const VOLUME_EVERY: Duration = Duration::from_secs(60);
 /// How often certificates are looked at for changes.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(5);
 /// Where the shim learns after a start whether it guards a child, before `serve` answers.
@@ -58,6 +60,8 @@ struct Serve {
     nudges: mirror::Nudges,
     pages: std::sync::Arc<pages::Pages>,
     follow: follow::Follow,
+    /// Held by whoever changes a link.
+    links: std::sync::Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -70,7 +74,14 @@ pub async fn run(settings: Settings) -> Result<()> {
     let authority = Authority::open(&settings.state_dir).await?;
     let engine = Engine::new(authority.clone());
     let pages = std::sync::Arc::new(pages::Pages::new());
-    let serve = Serve { authority, engine, nudges: mirror::Nudges::default(), pages, follow: follow::Follow::default() };
+    let serve = Serve {
+        authority,
+        engine,
+        nudges: mirror::Nudges::default(),
+        pages,
+        follow: follow::Follow::default(),
+        links: std::sync::Arc::default(),
+    };
 
     let admin = sockets::listen(&settings.admin_socket, None)?;
     let shim = sockets::listen(&settings.shim_socket, Some(sockets::SHIM_GROUP))?;
@@ -93,6 +104,16 @@ pub async fn run(settings: Settings) -> Result<()> {
             }
         })),
         tokio::spawn(watch_health(serve.clone())),
+        tokio::spawn(every(VOLUME_EVERY, {
+            let store = serve.authority.store.clone();
+            move || {
+                let store = store.clone();
+                async move {
+                    let now = crate::authority::now_ms() / 1000;
+                    log("measuring the mail that is served here", crate::host::measure(&store, now).await);
+                }
+            }
+        })),
         tokio::spawn(follow_role(serve.authority.clone())),
         tokio::spawn(mirror::follow(serve.clone())),
         tokio::spawn(mirror::watch(serve.clone())),

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 pub use follow::{Followup, Intent, What};
 pub use forced::{Forcing, Mirror};
 pub use moves::{Move, MoveState, NewMove, Published};
-pub use nodes::{Node, Parent, Served, ServedState};
+pub use nodes::{Node, Parent, Seen, Served, ServedState};
 
 /// Where state lives.
 pub const STATE_DIR: &str = "/var/cpanel/linked-nodes";
@@ -35,6 +35,11 @@ CREATE TABLE IF NOT EXISTS accounts (
 CREATE INDEX IF NOT EXISTS accounts_by_alias ON accounts (alias);
 CREATE TABLE IF NOT EXISTS parent (
     one INTEGER PRIMARY KEY CHECK (one = 1), hostname TEXT NOT NULL, id TEXT NOT NULL, token_digest TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS parent_former (
+    one INTEGER PRIMARY KEY REFERENCES parent(one) ON DELETE CASCADE, token_digest TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS seen (alias TEXT PRIMARY KEY REFERENCES nodes(alias) ON DELETE CASCADE, document TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS volumes (
+    user TEXT PRIMARY KEY REFERENCES served(user) ON DELETE CASCADE, bytes INTEGER NOT NULL, at INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS served (user TEXT PRIMARY KEY, domains TEXT NOT NULL, state TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS retained (user TEXT NOT NULL, alias TEXT NOT NULL, PRIMARY KEY (user, alias)) STRICT;
 CREATE TABLE IF NOT EXISTS published (
@@ -165,7 +170,11 @@ impl Store {
     /// When the store cannot be read.
     pub fn role(&self) -> Result<Role> {
         if let Some(parent) = self.parent()? {
-            return Ok(Role::Child { parent: parent.hostname, token_digest: parent.token_digest });
+            return Ok(Role::Child {
+                parent: parent.hostname,
+                token_digest: parent.token_digest,
+                former_digest: parent.former_digest,
+            });
         }
         Ok(if self.nodes()?.is_empty() { Role::Unlinked } else { Role::Parent })
     }

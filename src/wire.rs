@@ -315,6 +315,9 @@ pub enum Role {
         parent: String,
         /// [`token_digest`] of the token the parent calls with. A call proved with it is the parent's own.
         token_digest: String,
+        /// The same of the token before it, while the parent changes over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        former_digest: Option<String>,
     },
 }
 

@@ -191,6 +191,13 @@ async fn serve(socket: &Path) -> Vec<Check> {
         Ok(Ok((status, nodes, moves))) => {
             let mut checks = vec![version(&status), role(&status)];
             checks.extend(nodes.iter().map(child));
+            let next = || Some("See “linked-nodes node show ALIAS”.".to_owned());
+            checks.extend(nodes.iter().flat_map(|node| &node.warnings).map(|warning| Check {
+                name: "child",
+                verdict: Verdict::Warning,
+                found: warning.clone(),
+                next: next(),
+            }));
             checks.extend(moves.iter().filter(|view| view.state == "stuck").map(stuck));
             checks
         }

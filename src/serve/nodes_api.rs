@@ -7,9 +7,9 @@ use super::{Serve, links};
 use crate::child::Child;
 use crate::error::{Code, Error, Result};
 use crate::host::{HostCall, Occupancy};
-use crate::panel::{Credentials, Trust, WHM_PORT, certificate_digest};
+use crate::panel::{Credentials, Trust};
 use crate::rules::names::{self, LOCAL};
-use crate::wire::{Destination, MoveView, NodeView, Params, TokenFate};
+use crate::wire::{Credential, Destination, MoveView, NodeView, Params, Tls, TokenFate};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ fn flag(params: &Params, name: &str) -> Option<bool> {
 pub async fn answer(serve: &Serve, function: &str, params: &Params) -> Result<Value> {
     let data = match function {
         "link_server_node_with_api_token" => {
-            links::link(
-                serve,
-                need(params, "alias")?,
-                need(params, "hostname")?,
-                need(params, "username")?,
-                need(params, "api_token")?.to_owned().into(),
-                flag(params, "skip_tls_verification").unwrap_or(false),
-            )
-            .await?;
+            let skip = flag(params, "skip_tls_verification").unwrap_or(false);
+            let wish = links::Wish {
+                alias: need(params, "alias")?.to_owned(),
+                hostname: need(params, "hostname")?.to_owned(),
+                username: need(params, "username")?.to_owned(),
+                credential: Credential::Token(need(params, "api_token")?.to_owned()),
+                tls: if skip { Tls::AsShown } else { Tls::Verified },
+            };
+            links::link(serve, wish).await.outcome()?;
             json!({})
         }
         "update_linked_server_node" => {
@@ -111,7 +111,8 @@ async fn status(params: &Params) -> Result<Value> {
     if !is_address {
         names::hostname(hostname)?;
     }
-    let trust = if skip { Trust::Pin(certificate_digest(hostname, WHM_PORT).await?) } else { Trust::System };
+    let trust = if skip { links::as_shown(hostname).await? } else { Trust::System };
+    let tls_verified = u8::from(trust == Trust::System);
     let child = Child::new(Credentials {
         hostname: hostname.to_owned(),
         username: need(params, "username")?.to_owned(),
@@ -131,7 +132,7 @@ async fn status(params: &Params) -> Result<Value> {
         "enabled_services": links::services(&child.panel).await?,
         "remote_node_linkages": linkages,
         "system_settings": {WORKLOAD: {}},
-        "tls_verified": u8::from(!skip),
+        "tls_verified": tls_verified,
         "version": version["version"],
     }))
 }

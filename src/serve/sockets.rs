@@ -4,9 +4,7 @@ use super::{Serve, api, events, follow, forced, links, pages};
 use crate::agent::{self, Opener};
 use crate::error::{Code, Context as _, Error, Result};
 use crate::rules::verdict::{self, NODE_PARAMS, Verdict};
-use crate::wire::{
-    AccountView, AdminCall, Answer, Credential, LinkReport, MoveView, ShimCall, Status, Tls, read_line, write_line,
-};
+use crate::wire::{AccountView, AdminCall, Answer, MoveView, ShimCall, Status, read_line, write_line};
 use crate::{host, wire};
 use serde::Serialize;
 use serde_json::Value;
@@ -135,17 +133,10 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
             moves_running: store.running_moves()?.len(),
         }),
         AdminCall::NodeLink { alias, hostname, username, credential, tls } => {
-            let Credential::Token(token) = credential else { return Err(unsupported("linking by a password")) };
-            let skip = match tls {
-                Tls::Verified => false,
-                Tls::AsShown => true,
-                Tls::Pinned(_) => return Err(unsupported("linking by a confirmed certificate")),
-            };
-            links::link(serve, &alias, &hostname, &username, token.into(), skip).await?;
-            value(LinkReport { checks: Vec::new(), error: None })
+            value(links::link(serve, links::Wish { alias, hostname, username, credential, tls }).await)
         }
-        AdminCall::NodeProbe { .. } => Err(unsupported("showing a certificate")),
-        AdminCall::NodeRotate { .. } => Err(unsupported("rotating a token")),
+        AdminCall::NodeProbe { hostname } => links::probe(&hostname).await.and_then(value),
+        AdminCall::NodeRotate { alias } => links::rotate(serve, &alias).await.and_then(value),
         AdminCall::AccountsMove { users, to } => value(serve.engine.start_many(&users, &to).await),
         AdminCall::AccountForcePlan { alias, users } => value(serve.engine.force_plan(&alias, &users)?),
         AdminCall::AccountForce { alias, users } => value(serve.engine.force(&alias, &users).await?),
@@ -175,10 +166,6 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
         AdminCall::Hook { category, event, stage, data } => value(events::answer(serve, &category, &event, &stage, &data).await),
         AdminCall::MoveWatch { .. } => Err(Error::new(Code::Invalid, "Watching is not a simple call.")),
     }
-}
-
-fn unsupported(what: &str) -> Error {
-    Error::new(Code::Unsupported, format!("This version does not know {what}."))
 }
 
 fn accounts(serve: &Serve) -> Result<Vec<AccountView>> {

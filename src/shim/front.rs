@@ -88,31 +88,26 @@ impl Front {
         }
         match self.routes.view() {
             View::Known(routing) => match &routing.role {
-                Role::Child { parent, token_digest: digest } => {
+                Role::Child { parent, token_digest, former_digest } => {
                     let ground = Ground { parent, served: &routing.served };
-                    self.guarded(&asker, ground, Some(digest), request).await
+                    let digests: Vec<&str> = former_digest.iter().chain([token_digest]).map(String::as_str).collect();
+                    self.guarded(&asker, ground, &digests, request).await
                 }
                 _ => self.parent(&asker, Some(&routing), place, request).await,
             },
             View::ChildOf(parent) => {
-                self.guarded(&asker, Ground { parent: &parent, served: &BTreeMap::new() }, None, request).await
+                self.guarded(&asker, Ground { parent: &parent, served: &BTreeMap::new() }, &[], request).await
             }
             View::Unknown => self.parent(&asker, None, place, request).await,
         }
     }
 
-    /// The child's guard. `digest`: of the token that the parent calls with, when it is known.
-    async fn guarded(
-        &self,
-        asker: &Asker,
-        ground: Ground<'_>,
-        digest: Option<&str>,
-        request: Request<Incoming>,
-    ) -> Response<Body> {
-        let parents_own = match (asker.credential.token(), digest) {
-            (Some(token), Some(digest)) => same(&token_digest(token), digest),
-            _ => false,
-        };
+    /// The child's guard. `digests`: of the tokens that the parent calls with, when they are known.
+    async fn guarded(&self, asker: &Asker, ground: Ground<'_>, digests: &[&str], request: Request<Incoming>) -> Response<Body> {
+        let parents_own = asker.credential.token().is_some_and(|token| {
+            let own = token_digest(token);
+            digests.iter().any(|digest| same(&own, digest))
+        });
         let place = place(request.uri().path());
         // Functions that the product adds are here as well; `serve` says what a child has to say to them.
         let ours = matches!(&place, Ok(place) if matches!(&place.shape, Shape::Api { function, .. } if verdict::whm(function, false) == Verdict::Ours));

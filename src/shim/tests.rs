@@ -21,7 +21,11 @@ fn parent() -> Routing {
 fn child() -> Routing {
     Routing {
         version: 7,
-        role: Role::Child { parent: "parent.lab.test".into(), token_digest: token_digest("LINK") },
+        role: Role::Child {
+            parent: "parent.lab.test".into(),
+            token_digest: token_digest("LINK"),
+            former_digest: Some(token_digest("FORMER")),
+        },
         hostname: "mail1.lab.test".into(),
         served: [("anna".to_owned(), vec!["anna.test".to_owned()])].into(),
         ..Routing::default()

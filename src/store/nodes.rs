@@ -3,7 +3,7 @@
 use super::{Store, json, to_json};
 use crate::error::{Code, Error, Result};
 use crate::wire::Distributed;
-use rusqlite::{OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -33,6 +33,24 @@ pub struct Node {
     pub disk_free: Option<u64>,
 }
 
+/// What a parent last learned of a child and needs for no decision of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Seen {
+    /// The child's identity.
+    pub node_id: String,
+    /// Bytes of mail it serves.
+    pub mail_bytes: Option<u64>,
+    /// Unix time, seconds, at which its trouble began.
+    pub trouble_since: Option<i64>,
+    /// Unix time, seconds, at which its certificate stops being valid.
+    pub certificate_expires: Option<i64>,
+    /// Its own minimum password strengths.
+    pub password_strengths: BTreeMap<String, u64>,
+    /// What works and should be looked at, as the child said.
+    pub warnings: Vec<String>,
+}
+
 /// A child's record of its parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parent {
@@ -42,6 +60,8 @@ pub struct Parent {
     pub id: String,
     /// Digest of the token that the parent calls with.
     pub token_digest: String,
+    /// Digest of the token before it, while the parent changes over.
+    pub former_digest: Option<String>,
 }
 
 /// How far an account has come on a child.
@@ -92,6 +112,30 @@ fn node(row: &Row<'_>) -> rusqlite::Result<Node> {
     })
 }
 
+/// The whole row of a link, new or not.
+fn put(c: &Connection, node: &Node) -> rusqlite::Result<()> {
+    c.execute(
+        "INSERT INTO nodes (alias, hostname, username, pin, version, profile, services, last_check, trouble, disk_free)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (alias) DO UPDATE SET hostname = excluded.hostname, username = excluded.username, pin = excluded.pin,
+         version = excluded.version, profile = excluded.profile, services = excluded.services, last_check = excluded.last_check,
+         trouble = excluded.trouble, disk_free = excluded.disk_free",
+        params![
+            node.alias,
+            node.hostname,
+            node.username,
+            node.pin,
+            node.version,
+            node.profile,
+            to_json(&node.services)?,
+            node.last_check,
+            node.trouble,
+            node.disk_free.map(u64::cast_signed),
+        ],
+    )
+    .map(drop)
+}
+
 impl Store {
     /// Every linked child, by alias.
     ///
@@ -131,24 +175,7 @@ impl Store {
                 return Err(Error::new(Code::Conflict, format!("“{}” is linked already, as “{}”.", node.hostname, other.alias)));
             }
         }
-        self.write("recording the link", true, |c| {
-            c.execute(
-                "INSERT INTO nodes VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                params![
-                    node.alias,
-                    node.hostname,
-                    node.username,
-                    node.pin,
-                    node.version,
-                    node.profile,
-                    to_json(&node.services)?,
-                    node.last_check,
-                    node.trouble,
-                    node.disk_free.map(u64::cast_signed),
-                ],
-            )
-            .map(drop)
-        })
+        self.write("recording the link", true, |c| put(c, node))
     }
 
     /// Replaces what is known of a linked child.
@@ -161,25 +188,63 @@ impl Store {
         {
             return Err(Error::new(Code::Conflict, format!("“{}” is linked already, as “{}”.", node.hostname, other.alias)));
         }
-        let routing = before.hostname != node.hostname;
-        self.write("updating the link", routing, |c| {
+        self.write("updating the link", before.hostname != node.hostname, |c| put(c, node))
+    }
+
+    /// Records what a look at a child brought, unless the link was changed since `node` was read.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn learn_of_node(&self, node: &Node, seen: &Seen) -> Result<()> {
+        self.write("recording how a child is", false, |c| {
+            let mut present = c.prepare_cached("SELECT * FROM nodes WHERE alias = ?1")?;
+            let same = |now: &Node| (&now.hostname, &now.username, &now.pin) == (&node.hostname, &node.username, &node.pin);
+            if present.query_row([&node.alias], self::node).optional()?.is_some_and(|now| same(&now)) {
+                put(c, node)?;
+                c.execute("INSERT OR REPLACE INTO seen VALUES (?1, ?2)", params![node.alias, to_json(seen)?])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// What was last learned of a child beside its link.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn seen(&self, alias: &str) -> Result<Seen> {
+        let found = self.read("reading what is known of a child", |c| {
+            let mut statement = c.prepare_cached("SELECT document FROM seen WHERE alias = ?1")?;
+            statement.query_row([alias], |row| json(row, "document")).optional()
+        })?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Records how much mail an account has that is served here.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    pub fn set_volume(&self, user: &str, bytes: u64, at: i64) -> Result<()> {
+        self.write("recording how much mail an account has", false, |c| {
             c.execute(
-                "UPDATE nodes SET hostname = ?2, username = ?3, pin = ?4, version = ?5, profile = ?6, services = ?7,
-                 last_check = ?8, trouble = ?9, disk_free = ?10 WHERE alias = ?1",
-                params![
-                    node.alias,
-                    node.hostname,
-                    node.username,
-                    node.pin,
-                    node.version,
-                    node.profile,
-                    to_json(&node.services)?,
-                    node.last_check,
-                    node.trouble,
-                    node.disk_free.map(u64::cast_signed),
-                ],
+                "INSERT OR REPLACE INTO volumes SELECT user, ?2, ?3 FROM served WHERE user = ?1",
+                params![user, bytes.cast_signed(), at],
             )
             .map(drop)
+        })
+    }
+
+    /// The accounts served here with how much mail they have and when that was seen, those longest ago first; those never seen are at 0.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn volumes(&self) -> Result<Vec<(String, u64, i64)>> {
+        self.read("reading how much mail the accounts have", |c| {
+            c.prepare_cached(
+                "SELECT user, coalesce(bytes, 0), coalesce(at, 0) AS seen FROM served LEFT JOIN volumes USING (user)
+                 WHERE state = 'served' ORDER BY seen",
+            )?
+            .query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs(), row.get(2)?)))?
+            .collect()
         })
     }
 
@@ -213,10 +278,19 @@ impl Store {
             )
             .hint("Dedistribute them first: “linked-nodes account dedistribute USER”."));
         }
-        if let Some(moving) = self.running_moves()?.into_iter().find(|m| m.origin == alias || m.target == alias) {
-            return Err(Error::new(Code::Conflict, format!("Move {} of “{}” uses “{alias}”.", moving.id, moving.user)));
+        self.moved_through(alias)
+    }
+
+    /// Complains when a move uses a link, naming it.
+    ///
+    /// # Errors
+    /// [`Code::Conflict`] while one does.
+    pub fn moved_through(&self, alias: &str) -> Result<()> {
+        match self.running_moves()?.into_iter().find(|m| m.origin == alias || m.target == alias) {
+            None => Ok(()),
+            Some(moving) => Err(Error::new(Code::Conflict, format!("Move {} of “{}” uses “{alias}”.", moving.id, moving.user))
+                .hint(format!("Wait for its end: “linked-nodes move watch {}”.", moving.id))),
         }
-        Ok(())
     }
 
     /// Users whose mail a child serves.
@@ -307,9 +381,11 @@ impl Store {
     /// When the store cannot be read.
     pub fn parent(&self) -> Result<Option<Parent>> {
         self.read("reading the parent's record", |c| {
-            c.query_row("SELECT hostname, id, token_digest FROM parent", [], |row| {
-                Ok(Parent { hostname: row.get(0)?, id: row.get(1)?, token_digest: row.get(2)? })
-            })
+            c.query_row(
+                "SELECT hostname, id, parent.token_digest, parent_former.token_digest FROM parent LEFT JOIN parent_former USING (one)",
+                [],
+                |row| Ok(Parent { hostname: row.get(0)?, id: row.get(1)?, token_digest: row.get(2)?, former_digest: row.get(3)? }),
+            )
             .optional()
         })
     }
@@ -336,8 +412,12 @@ impl Store {
             c.execute(
                 "INSERT OR REPLACE INTO parent VALUES (1, ?1, ?2, ?3)",
                 params![parent.hostname, parent.id, parent.token_digest],
-            )
-            .map(drop)
+            )?;
+            c.execute("DELETE FROM parent_former", [])?;
+            if let Some(former) = &parent.former_digest {
+                c.execute("INSERT INTO parent_former VALUES (1, ?1)", [former])?;
+            }
+            Ok(())
         })
     }
 

@@ -3,6 +3,7 @@
 use super::Role;
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What `serve` says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -50,6 +51,16 @@ pub struct NodeView {
     pub trouble_since: Option<i64>,
     /// Free bytes on the child's file system of /home, when last seen.
     pub disk_free: Option<u64>,
+    /// Unix time, seconds, at which the child's certificate stops being valid, when last seen.
+    #[serde(default)]
+    pub certificate_expires: Option<i64>,
+    /// The child's own minimum password strengths, by cPanel's names of applications, when last seen. They count for the passwords of
+    /// mailboxes and mailing lists of the accounts it serves; password ages of two servers never agree.
+    #[serde(default)]
+    pub password_strengths: BTreeMap<String, u64>,
+    /// What works and should be looked at, a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 /// An account as people see it.

@@ -18,6 +18,7 @@ mod force;
 mod guard;
 mod installer;
 mod lab;
+mod links;
 mod load;
 mod many;
 mod pages;
@@ -43,6 +44,9 @@ fn main() -> ExitCode {
         ("bad_input_changes_nothing", refusals::bad_input),
         ("a_dead_child_and_a_full_child_are_refused", refusals::dead_and_full),
         ("a_second_parent_cannot_link", refusals::second_parent),
+        ("a_link_by_password_with_a_confirmed_certificate", links::by_password),
+        ("a_refused_update_of_a_link_changes_nothing", links::refused_updates),
+        ("a_link_changes_its_token_and_survives_every_crash", links::rotated),
         ("distribute_under_load_and_back", load::there_and_back),
         ("settings_travel_with_the_mail", load::settings_travel),
         ("many_moves_queue_in_order_and_say_why_they_wait", many::queued),

@@ -43,7 +43,7 @@ pub fn bad_input() {
         ("linked already", link("again", "mail2.lab.test", &token), "linked already"),
         ("IP as hostname", link("byip", "10.77.0.12", &token), "IP address"),
         ("itself", link("me", "parent.lab.test", &token), "is this server"),
-        ("no such host", link("ghost", "ghost.lab.test", &token), "cannot be reached"),
+        ("no such host", link("ghost", "ghost.lab.test", &token), "does not resolve"),
         (
             "unknown alias",
             lab.refused("parent", &["account", "distribute", "stays", "nowhere"]),
@@ -101,30 +101,50 @@ pub fn bad_input() {
     lab.whmapi1("mail2", "removeacct", &["username=resell"]);
 }
 
+/// Makes a server show a certificate that nobody vouches for, until the answer is dropped through [`trusted_again`].
+pub fn untrusted(lab: &Lab, node: &str) {
+    lab.sh(node, "test -e /root/good.pem || cp /var/cpanel/ssl/cpanel/cpanel.pem /root/good.pem");
+    let self_signed = format!(
+        "openssl req -x509 -addext basicConstraints=critical,CA:FALSE -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN={node}.lab.test \
+        -addext subjectAltName=DNS:{node}.lab.test -keyout /root/k.pem -out /root/c.pem 2>/dev/null && cat /root/k.pem /root/c.pem > /var/cpanel/ssl/cpanel/cpanel.pem"
+    );
+    replace_certificate(lab, node, &self_signed);
+}
+
+/// The server shows its own certificate again.
+pub fn trusted_again(lab: &Lab, node: &str) {
+    replace_certificate(lab, node, "cp /root/good.pem /var/cpanel/ssl/cpanel/cpanel.pem");
+}
+
+/// SHA-256 of the certificate that a server shows on WHM's port, as openssl writes it.
+pub fn shown_certificate(lab: &Lab, node: &str) -> String {
+    let line = format!(
+        "openssl s_client -connect {node}.lab.test:2087 -servername {node}.lab.test </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256"
+    );
+    lab.sh("client", &line).trim().rsplit('=').next().unwrap_or_default().to_owned()
+}
+
+fn replace_certificate(lab: &Lab, node: &str, line: &str) {
+    let old = shown_certificate(lab, node);
+    lab.sh(node, line);
+    lab.until("the server shows its other certificate", std::time::Duration::from_secs(40), || {
+        shown_certificate(lab, node) != old
+    });
+}
+
 /// A certificate nobody vouches for is refused; with the check waived it is pinned, and another one is refused then.
 fn untrusted_certificate(lab: &Lab, token: &str) {
-    lab.sh("mail2", "cp /var/cpanel/ssl/cpanel/cpanel.pem /root/good.pem");
-    let self_signed = "openssl req -x509 -addext basicConstraints=critical,CA:FALSE -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=mail2.lab.test \
-        -addext subjectAltName=DNS:mail2.lab.test -keyout /root/k.pem -out /root/c.pem 2>/dev/null && cat /root/k.pem /root/c.pem > /var/cpanel/ssl/cpanel/cpanel.pem";
-    let shown = || {
-        lab.sh("client", "openssl s_client -connect mail2.lab.test:2087 -servername mail2.lab.test </dev/null 2>/dev/null | openssl x509 -noout -fingerprint")
-    };
-    let replace = |line: &str| {
-        let old = shown();
-        lab.sh("mail2", line);
-        lab.until("mail2 shows its other certificate", std::time::Duration::from_secs(40), || shown() != old);
-    };
-    replace(self_signed);
+    untrusted(lab, "mail2");
     let refused = lab.refused("parent", &["node", "link", "mail2", "mail2.lab.test", "--token", token]);
     assert!(refused.contains("is not trusted"), "untrusted certificate: {refused}");
     let pinned = lab.product("parent", &["node", "link", "mail2", "mail2.lab.test", "--token", token, "--skip-tls-verification"]);
     assert!(pinned.status.success(), "{pinned:?}");
     let node = lab.product_json("parent", &["node", "show", "mail2", "--json"]);
     assert_eq!(node["tls_verified"], false, "{node}");
-    replace(self_signed);
+    untrusted(lab, "mail2");
     let other = lab.product_json("parent", &["node", "status", "mail2", "--json"]);
     assert!(other["trouble"].as_str().is_some_and(|why| why.contains("another certificate")), "a changed certificate: {other}");
-    replace("cp /root/good.pem /var/cpanel/ssl/cpanel/cpanel.pem");
+    trusted_again(lab, "mail2");
     let back = lab.product("parent", &["node", "update", "mail2", "--skip-tls-verification=false"]);
     assert!(back.status.success(), "{back:?}");
     assert!(lab.product("parent", &["node", "unlink", "mail2"]).status.success());

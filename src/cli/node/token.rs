@@ -6,7 +6,7 @@ use crate::cli::exit::Failure;
 use crate::error::{Code, Error};
 use clap::Args;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The environment variable that may hold the token.
 pub const VARIABLE: &str = "LINKED_NODES_TOKEN";
@@ -39,13 +39,7 @@ impl TokenSource {
     pub fn read(&self, alias: &str) -> Result<String, Failure> {
         let text = match (&self.token, &self.token_file) {
             (Some(token), _) => token.clone(),
-            (None, Some(file)) if file.as_os_str() != "-" => {
-                let unreadable = |cause| Error::machine(format!("reading the token from {}", file.display()), cause);
-                let mut text = String::new();
-                let opened = std::fs::File::open(file).map_err(unreadable)?;
-                opened.take(LONGEST).read_to_string(&mut text).map_err(unreadable)?;
-                text
-            }
+            (None, Some(file)) if file.as_os_str() != "-" => file_text(file, "token")?,
             (None, Some(_)) => standard_input(alias)?,
             (None, None) => match std::env::var(VARIABLE) {
                 Ok(token) if !token.is_empty() => token,
@@ -56,17 +50,63 @@ impl TokenSource {
     }
 }
 
+/// How a password is handed over, instead of a token. It is used once, to make a token, and kept nowhere.
+#[derive(Debug, Args)]
+pub struct PasswordSource {
+    /// File whose first line is the user's password on the child (`-` for standard input): used once to make a token there, and not kept.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token", "token_file"])]
+    password_file: Option<PathBuf>,
+    /// Ask for the user's password on the child, instead of taking a token.
+    #[arg(long, conflicts_with_all = ["token", "token_file", "password_file"])]
+    password_prompt: bool,
+}
+
+impl PasswordSource {
+    /// The password, when one is to be used.
+    ///
+    /// # Errors
+    /// When there is none where it was said to be.
+    pub fn read(&self, alias: &str) -> Result<Option<String>, Failure> {
+        let text = match &self.password_file {
+            None if self.password_prompt => secret_line(&format!("Type the password of {alias} (it will not be shown)"))?,
+            None => return Ok(None),
+            Some(file) if file.as_os_str() == "-" => {
+                secret_line(&format!("Type the password of {alias} (it will not be shown)"))?
+            }
+            Some(file) => file_text(file, "password")?,
+        };
+        let password = text.lines().next().unwrap_or_default();
+        if password.is_empty() {
+            return Err(Failure::usage(Error::new(Code::Invalid, "No password was given.")));
+        }
+        Ok(Some(password.to_owned()))
+    }
+}
+
+fn file_text(file: &Path, what: &str) -> Result<String, Failure> {
+    let unreadable = |cause| Error::machine(format!("reading the {what} from {}", file.display()), cause);
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(unreadable)?;
+    opened.take(LONGEST).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(text)
+}
+
 fn standard_input(alias: &str) -> Result<String, Failure> {
+    secret_line(&format!("Paste the API token of {alias} (it will not be shown)"))
+}
+
+/// A line of standard input; a person at a terminal is asked for it, without echo.
+fn secret_line(question: &str) -> Result<String, Failure> {
     let input = std::io::stdin();
     let asked = input.is_terminal();
     let quiet = asked.then(|| Quiet::new(&input)).flatten();
     if asked {
-        output::note(&format!("Paste the API token of {alias} (it will not be shown) and press Enter:"));
+        output::note(&format!("{question} and press Enter:"));
     }
     let mut line = String::new();
     let read = input.lock().take(LONGEST).read_line(&mut line);
     drop(quiet);
-    read.map_err(|cause| Error::machine("reading the token from standard input", cause))?;
+    read.map_err(|cause| Error::machine("reading standard input", cause))?;
     Ok(line)
 }
 
