@@ -9,5 +9,6 @@ pub mod nodes;
 pub mod pipes;
 pub mod placement;
 pub mod plan;
+pub mod profile;
 pub mod queue;
 pub mod verdict;

@@ -190,6 +190,8 @@ async fn serve(socket: &Path) -> Vec<Check> {
         }
         Ok(Ok((status, nodes, moves))) => {
             let mut checks = vec![version(&status), role(&status)];
+            let next = "Activate a profile that fits: “whmapi1 start_profile_activation code=CODE”.";
+            checks.extend(status.troubles.iter().map(|trouble| Check::failed("server profile", trouble, next)));
             checks.extend(nodes.iter().map(child));
             let next = || Some("See “linked-nodes node show ALIAS”.".to_owned());
             checks.extend(nodes.iter().flat_map(|node| &node.warnings).map(|warning| Check {

@@ -81,6 +81,16 @@ pub fn uapi(module: &str, function: &str) -> Verdict {
     }
 }
 
+/// Whether a UAPI function whose verdict is [`Verdict::Child`] is one for these arguments too. Which password strength is required
+/// depends on whose password it is: mailboxes and mailing lists are served, and judged, by the child; all else by the parent (F2.6).
+pub fn uapi_is_childs(module: &str, function: &str, params: &crate::wire::Params) -> bool {
+    if (module, function) != ("PasswdStrength", "get_required_strength") {
+        return true;
+    }
+    let mut apps = params.iter().filter(|(key, _)| key == "app").map(|(_, app)| app.as_str());
+    apps.next().is_some_and(|app| matches!(app, "pop" | "list"))
+}
+
 /// Whether an API 2 function acts on what lives on the child, and so is not supported for a distributed account.
 pub fn api2_is_childs(module: &str, function: &str) -> bool {
     TABLE.api2_child_modules.contains(module)
@@ -124,6 +134,30 @@ mod tests {
         assert_eq!(uapi("Mailboxes", "get_mailbox_status_list"), Verdict::Child);
         assert_eq!(uapi("DNS", "parse_zone"), Verdict::Local);
         assert_eq!(uapi("email", "add_pop"), Verdict::Local, "module names are case-sensitive");
+    }
+
+    #[test]
+    fn strengths_of_mail_passwords_are_the_childs() {
+        let asked =
+            |app: &str| uapi_is_childs("PasswdStrength", "get_required_strength", &vec![("app".to_owned(), app.to_owned())]);
+        assert!(asked("pop") && asked("list"));
+        for app in ["ftp", "mysql", "passwd", "createacct", "webdisk", "virtual", ""] {
+            assert!(!asked(app), "{app}");
+        }
+        for function in ["add_pop", "passwd_pop", "add_list", "passwd_list"] {
+            assert_eq!(uapi("Email", function), Verdict::Child, "{function}");
+        }
+        for (module, function) in [("Ftp", "add_ftp"), ("Mysql", "create_user"), ("UserManager", "change_password")] {
+            assert_eq!(uapi(module, function), Verdict::Local, "{module}::{function}");
+        }
+        assert_eq!(whm("setminimumpasswordstrengths", false), Verdict::Local, "each server has its own");
+    }
+
+    #[test]
+    fn what_makes_a_reseller_names_the_account() {
+        for (function, argument) in [("setacls", "reseller"), ("setupreseller", "user"), ("unsetupreseller", "user")] {
+            assert!(naming(function).iter().any(|name| name == argument), "{function}");
+        }
     }
 
     #[test]

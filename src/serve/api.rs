@@ -5,7 +5,7 @@
 use super::{Serve, nodes_api};
 use crate::error::{Code, Error, Result};
 use crate::rules::verdict::{self, NODE_PARAMS, Verdict};
-use crate::rules::{names, nodes};
+use crate::rules::{names, nodes, pipes};
 use crate::wire::{Params, Role};
 use serde_json::{Value, json};
 
@@ -119,13 +119,26 @@ pub async fn uapi(serve: &Serve, user: &str, module: &str, function: &str, param
             return Err(on_child(&parent));
         }
         let distributed = serve.authority.store.child_of(user)?.is_some();
-        if distributed && verdict::uapi(module, function) == Verdict::Child {
+        let childs = verdict::uapi(module, function) == Verdict::Child && verdict::uapi_is_childs(module, function, &params);
+        if distributed && childs {
             return Ok(child_uapi(serve, user, None, module, function, params).await);
         }
         held(serve, user, function, verdict::uapi(module, function) == Verdict::Child)?;
         serve.authority.own.uapi_result(user, module, function, &params).await
     };
     answer.await.unwrap_or_else(|error| uapi_failure(&error))
+}
+
+/// Why nothing of a distributed account's mail is piped to a program (F2.3).
+pub fn piped(user: &str, program: &str) -> Error {
+    Error::new(
+        Code::Refused,
+        format!(
+            "The mail of “{user}” is on another server, where no program of the account runs: “{}” cannot be set up.",
+            names::printable(program)
+        ),
+    )
+    .hint("Forward to an address, or have the account dedistributed.")
 }
 
 /// Refuses to write mail settings in the last moments of a move.
@@ -142,6 +155,12 @@ pub async fn child_uapi(serve: &Serve, user: &str, mailbox: Option<&str>, module
     let answer = async {
         names::user(user)?;
         held(serve, user, function, true)?;
+        if let Some(program) = pipes::of_call(module, function, &params) {
+            return Err(piped(user, &program));
+        }
+        if mailbox.is_none() && !verdict::uapi_is_childs(module, function, &params) {
+            return serve.authority.own.uapi_result(user, module, function, &params).await;
+        }
         if let Some(mailbox) = mailbox {
             let domain = mailbox.rsplit_once('@').map_or("", |(_, domain)| domain);
             return Err(Error::new(

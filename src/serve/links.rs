@@ -12,7 +12,8 @@ use crate::error::{Code, Error, Result};
 use crate::host::HostCall;
 use crate::panel::{self, Credentials, Panel, Trust, WHM_PORT, number};
 use crate::rules::names;
-use crate::store::{Node, Seen};
+use crate::rules::profile::{self, Dependants};
+use crate::store::{Node, Seen, ServedState};
 use crate::wire::{CertificateView, Credential, LinkReport, NodeView, Tls, TokenFate};
 use prove::{Found, prove};
 use report::{Check, Report};
@@ -71,6 +72,34 @@ pub async fn probe(hostname: &str) -> Result<CertificateView> {
 pub async fn as_shown(hostname: &str) -> Result<Trust> {
     let certificate = panel::show(hostname, WHM_PORT).await?;
     Ok(if certificate.distrust().is_none() { Trust::System } else { Trust::Pin(certificate.fingerprint()) })
+}
+
+/// What depends on this server's profile.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn dependants(serve: &Serve) -> Result<Dependants> {
+    let store = &serve.authority.store;
+    let served = store.served_accounts()?;
+    Ok(Dependants {
+        children: store.nodes()?.into_iter().map(|node| node.alias).collect(),
+        distributed: store.distributed()?.len(),
+        parent: store.parent()?.map(|parent| parent.hostname),
+        served: served.iter().filter(|one| one.state == ServedState::Served).count(),
+    })
+}
+
+/// What is wrong with this server itself as a node: nothing stops WHM's own page from activating a profile that breaks the links.
+///
+/// # Errors
+/// When the store cannot be read or cPanel does not answer.
+pub async fn own_troubles(serve: &Serve) -> Result<Vec<String>> {
+    let dependants = dependants(serve)?;
+    if dependants.children.is_empty() && dependants.parent.is_none() {
+        return Ok(Vec::new());
+    }
+    let present = serve.authority.own.whm("get_current_profile", &[]).await?;
+    Ok(profile::trouble(present["code"].as_str().unwrap_or_default(), &dependants).into_iter().collect())
 }
 
 /// Links a child. The report names every check, and the one that failed; nothing is changed then, here or there.
@@ -369,10 +398,24 @@ async fn tend(serve: &Serve, child: &Child, alias: &str, former_token: bool) -> 
     let own = store.node_id()?;
     let holders = store.running_moves()?.iter().map(|moving| format!("{own}/{}", moving.id)).collect();
     let _: Value = child.host(HostCall::KeepGates { of: own, holders }).await?;
+    demote(serve, child, alias).await?;
     // Whoever changes the link right now ends that himself.
     let Ok(_one_at_a_time) = serve.links.try_lock() else { return Ok(()) };
     token::finish(serve, alias).await?;
     if former_token { accept(serve, &serve.authority.child(alias)?, None).await } else { Ok(()) }
+}
+
+/// A distributed reseller has no privileges on the child, whatever was given to it there past the guard.
+async fn demote(serve: &Serve, child: &Child, alias: &str) -> Result<()> {
+    let listed = child.panel.whm("listresellers", &[]).await?;
+    let ours = serve.authority.store.accounts_on(alias)?;
+    for user in listed["reseller"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if ours.iter().any(|own| own == user) {
+            tracing::warn!(user, alias, "a distributed account was a reseller on the child; it is none any more");
+            child.panel.whm("unsetupreseller", &[("user", user)]).await?;
+        }
+    }
+    Ok(())
 }
 
 /// When the certificate that a server shows ends.

@@ -9,6 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::host::{HostCall, Occupancy};
 use crate::panel::{Credentials, Trust};
 use crate::rules::names::{self, LOCAL};
+use crate::rules::profile;
 use crate::wire::{Credential, Destination, MoveView, NodeView, Params, Tls, TokenFate};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -78,11 +79,23 @@ pub async fn answer(serve: &Serve, function: &str, params: &Params) -> Result<Va
         }
         "get_server_node_status" => status(params).await?,
         "force_dedistribution_from_node" => super::forced::api(serve, params).await?,
+        "start_profile_activation" => return activate_profile(serve, params).await,
         "createacct" => return create(serve, params).await,
         "modifyacct" => return modify(serve, params).await,
         _ => return Err(Error::new(Code::Unsupported, format!("“{}” is not supported.", names::printable(function)))),
     };
     Ok(whm_success(function, data))
+}
+
+/// `start_profile_activation`: refused when links depend on the present profile, else cPanel's.
+async fn activate_profile(serve: &Serve, params: &Params) -> Result<Value> {
+    // cPanel takes one of several values; which one is its own affair, so each of them has to do.
+    let codes = params.iter().filter(|(key, _)| key == "code").map(|(_, code)| code.as_str());
+    let dependants = links::dependants(serve)?;
+    if let Some(why) = codes.filter_map(|code| profile::refusal(code, &dependants)).next() {
+        return Err(Error::new(Code::Refused, why));
+    }
+    serve.authority.own.whm_envelope("start_profile_activation", params).await
 }
 
 /// A link in the words of the API.

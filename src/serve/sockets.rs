@@ -131,6 +131,7 @@ async fn admin_call(serve: &Serve, call: AdminCall) -> Result<Value> {
             nodes: store.nodes()?.len(),
             distributed: store.distributed()?.len(),
             moves_running: store.running_moves()?.len(),
+            troubles: links::own_troubles(serve).await.unwrap_or_else(|error| vec![error.message]),
         }),
         AdminCall::NodeLink { alias, hostname, username, credential, tls } => {
             value(links::link(serve, links::Wish { alias, hostname, username, credential, tls }).await)

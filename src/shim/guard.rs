@@ -2,6 +2,7 @@
 
 use super::normalise::{Command, Kind, Target};
 use super::params::base_name;
+use crate::rules::profile::{self, Dependants};
 use crate::rules::verdict;
 use crate::wire::Params;
 use serde_json::Value;
@@ -94,6 +95,12 @@ impl Ground<'_> {
     fn whm(&self, function: &str, params: &Params, also: &Params) -> Option<String> {
         if verdict::makes_links(function) {
             return Some(format!("This server is a child of “{}”. A child cannot link children.", self.parent));
+        }
+        if function == "start_profile_activation" {
+            let dependants =
+                Dependants { parent: Some(self.parent.to_owned()), served: self.served.len(), ..Dependants::default() };
+            let codes = params.iter().chain(also).filter(|(name, _)| name.eq_ignore_ascii_case("code"));
+            return codes.filter_map(|(_, code)| profile::refusal(code, &dependants)).next();
         }
         if function == "create_user_session" {
             let all = params.iter().chain(also).filter(|(name, _)| name.eq_ignore_ascii_case("service"));

@@ -18,6 +18,9 @@ pub struct Status {
     pub distributed: usize,
     /// Moves that have not ended.
     pub moves_running: usize,
+    /// What is wrong with this server itself as a linked node, a sentence each.
+    #[serde(default)]
+    pub troubles: Vec<String>,
 }
 
 /// A linked child as people see it. Never holds a token.

@@ -23,6 +23,7 @@ mod load;
 mod many;
 mod pages;
 mod refusals;
+mod rules;
 mod whm;
 
 use libtest_mimic::{Arguments, Conclusion, Trial};
@@ -47,6 +48,10 @@ fn main() -> ExitCode {
         ("a_link_by_password_with_a_confirmed_certificate", links::by_password),
         ("a_refused_update_of_a_link_changes_nothing", links::refused_updates),
         ("a_link_changes_its_token_and_survives_every_crash", links::rotated),
+        ("a_distributed_reseller_has_no_rights_on_the_child", rules::resellers),
+        ("mail_passwords_obey_the_child_and_others_the_parent", rules::passwords),
+        ("no_interface_sets_up_a_program_for_a_distributed_account", rules::pipes),
+        ("a_profile_that_would_break_links_is_refused", rules::profiles),
         ("distribute_under_load_and_back", load::there_and_back),
         ("settings_travel_with_the_mail", load::settings_travel),
         ("many_moves_queue_in_order_and_say_why_they_wait", many::queued),

@@ -63,6 +63,8 @@ fn cpanel_apis_sessions_and_links_are_refused_whatever_they_name() {
         ("/json-api/create_user_session", "user=bert"),
         ("/json-api/UAPI_cpanel", "cpanel.user=bert"),
         ("/json-api/link_server_node_with_api_token", "alias=x"),
+        ("/json-api/start_profile_activation", "code=DNSNODE"),
+        ("/json-api/start_profile_activation", "code=STANDARD&CODE=DATABASENODE"),
     ] {
         assert!(refused(path, query, NONE).is_some(), "{path}?{query}");
     }
@@ -72,6 +74,7 @@ fn cpanel_apis_sessions_and_links_are_refused_whatever_they_name() {
 fn roots_other_work_passes() {
     for (path, query) in [
         ("/json-api/version", "api.version=1"),
+        ("/json-api/start_profile_activation", "code=MAILNODE"),
         ("/json-api/listaccts", "api.version=1"),
         ("/json-api/removeacct", "username=bert"),
         ("/json-api/createacct", "username=annabel&domain=notanna.test&contactemail=x@y.test"),
