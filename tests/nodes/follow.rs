@@ -281,40 +281,40 @@ pub fn sync_finishes() {
 /// The child refuses what root does there past the parent, and lets the parent's own calls through.
 pub fn child_refuses_root() {
     let lab = lab();
-    lab.createacct("guarded", &["mail_node_alias=mail1"]);
-    lab.mailbox("guarded", "info");
+    lab.createacct("rooted", &["mail_node_alias=mail1"]);
+    lab.mailbox("rooted", "info");
     let words = [
         "/usr/local/cpanel/bin/uapi",
-        "--user=guarded",
+        "--user=rooted",
         "--output=json",
         "Email",
         "delete_pop",
         "email=info",
-        "domain=guarded.test",
+        "domain=rooted.test",
     ];
     let said = String::from_utf8_lossy(&lab.try_exec("mail1", &words).stdout).into_owned();
     assert!(said.contains("parent.lab.test"), "refused with the parent's name: {said}");
-    let said = lab.whmapi1("mail1", "removeacct", &["username=guarded"]);
+    let said = lab.whmapi1("mail1", "removeacct", &["username=rooted"]);
     assert!(said["metadata"]["result"] == 0 && said.to_string().contains("parent.lab.test"), "{said}");
     let changed =
-        lab.our_uapi("parent", "guarded", "Email", "edit_pop_quota", &["email=info", "domain=guarded.test", "quota=70"]);
+        lab.our_uapi("parent", "rooted", "Email", "edit_pop_quota", &["email=info", "domain=rooted.test", "quota=70"]);
     assert_eq!(changed["status"], 1, "{changed}");
     // Written on the parent itself, past its shim: the child follows.
     let words = [
         "/usr/local/cpanel/bin/uapi",
-        "--user=guarded",
+        "--user=rooted",
         "--output=json",
         "Email",
         "add_forwarder",
         "email=fwd",
-        "domain=guarded.test",
+        "domain=rooted.test",
         "fwdopt=fwd",
         "fwdemail=x@outside.test",
     ];
     let said = String::from_utf8_lossy(&lab.try_exec("parent", &words).stdout).into_owned();
     assert!(said.contains("\"status\":1"), "{said}");
     lab.until("the forwarder is on the child", PATIENCE, || {
-        lab.sh("mail1", "grep -c fwd@guarded.test /etc/valiases/guarded.test || true").trim() == "1"
+        lab.sh("mail1", "grep -c fwd@rooted.test /etc/valiases/rooted.test || true").trim() == "1"
     });
 }
 
