@@ -296,8 +296,7 @@ pub fn child_refuses_root() {
     assert!(said.contains("parent.lab.test"), "refused with the parent's name: {said}");
     let said = lab.whmapi1("mail1", "removeacct", &["username=rooted"]);
     assert!(said["metadata"]["result"] == 0 && said.to_string().contains("parent.lab.test"), "{said}");
-    let changed =
-        lab.our_uapi("parent", "rooted", "Email", "edit_pop_quota", &["email=info", "domain=rooted.test", "quota=70"]);
+    let changed = lab.our_uapi("parent", "rooted", "Email", "edit_pop_quota", &["email=info", "domain=rooted.test", "quota=70"]);
     assert_eq!(changed["status"], 1, "{changed}");
     // Written on the parent itself, past its shim: the child follows.
     let words = [
