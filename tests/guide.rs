@@ -28,10 +28,10 @@ fn tests(root: &Path) -> BTreeSet<String> {
     for line in text.lines().map(str::trim) {
         if line == "#[test]" || line.starts_with("#[tokio::test") {
             marked = true;
-        } else if let Some(rest) = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn ")) {
-            if std::mem::take(&mut marked) {
-                names.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
-            }
+        } else if let Some(rest) = line.strip_prefix("fn ").or_else(|| line.strip_prefix("async fn "))
+            && std::mem::take(&mut marked)
+        {
+            names.insert(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
         }
     }
     let listed = std::fs::read_to_string(root.join("tests/nodes/main.rs")).unwrap();

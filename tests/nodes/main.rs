@@ -75,6 +75,7 @@ fn main() -> ExitCode {
         ("whm_plugins_of_others", whm::plugins_of_others),
         ("pages_nodes_and_accounts", pages::nodes_and_accounts),
         ("pages_keep_resellers_out", pages::resellers_are_kept_out),
+        ("pages_link_an_untrusted_child", pages::linking_an_untrusted_child),
         ("pages_create_and_modify_an_account", pages::created_from_whms_form),
         ("pages_force_with_the_child_dead", pages::forced_with_the_child_dead),
         ("pages_distribute_three_accounts_and_back", pages::three_accounts_there_and_back),

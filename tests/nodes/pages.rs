@@ -87,6 +87,104 @@ pub fn resellers_are_kept_out() {
     lab.sh("parent", "/usr/local/cpanel/bin/unregister_appconfig wide");
 }
 
+/// Gives a child a certificate of its own making, which nobody trusts, and gives the former one back when dropped.
+struct SelfSigned {
+    child: &'static str,
+}
+
+const CERTIFICATE: &str = "/var/cpanel/ssl/cpanel/cpanel.pem";
+
+impl SelfSigned {
+    fn on(child: &'static str) -> Self {
+        let lab = lab();
+        lab.sh(
+            child,
+            &format!(
+                "cd /root && cp -p {CERTIFICATE} kept.pem && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 \
+                 -subj /CN={child}.lab.test -addext subjectAltName=DNS:{child}.lab.test -keyout own.key -out own.crt 2>/dev/null && \
+                 cat own.key own.crt > {CERTIFICATE}"
+            ),
+        );
+        let made = Self { child };
+        made.shows(|issuer| !issuer.contains("authority"));
+        made
+    }
+
+    /// Waits until the child shows a certificate whose issuer is right.
+    fn shows(&self, right: impl Fn(&str) -> bool) {
+        let line = format!(
+            "openssl s_client -connect {0}.lab.test:2087 -servername {0}.lab.test </dev/null 2>/dev/null | openssl x509 -noout -issuer",
+            self.child
+        );
+        lab().until("the child shows the certificate", Duration::from_secs(30), || right(&lab().sh("parent", &line)));
+    }
+}
+
+impl Drop for SelfSigned {
+    fn drop(&mut self) {
+        let back = lab().try_exec(self.child, &["sh", "-c", &format!("mv /root/kept.pem {CERTIFICATE}")]);
+        if back.status.success() && !std::thread::panicking() {
+            self.shows(|issuer| issuer.contains("authority"));
+        }
+    }
+}
+
+/// A child whose certificate is not trusted: shown, compared, confirmed; linked with root's password; unlinked with its token's fate.
+pub fn linking_an_untrusted_child() {
+    let lab = lab();
+    root_password(lab, "parent");
+    root_password(lab, "mail2");
+    let browser = Browser::signed_in(Wish::default(), "root");
+
+    // Unlinked on its page, with the token expiring.
+    ours(&browser, "?page=node&alias=mail2");
+    browser.until("Rotate the token");
+    browser.look("node");
+    assert!(browser.has("input[name=token_fate][value=expire_24h]:checked"), "the token expires unless told otherwise");
+    browser.click_on("#unlink");
+    browser.until("Link Server Nodes");
+    browser.until("mail1.lab.test");
+    assert!(!browser.has("#nodes tr[data-alias=mail2]"), "{}", browser.text());
+
+    let untrusted = SelfSigned::on("mail2");
+    ours(&browser, "");
+    browser.follow("Link a server");
+    browser.until("Which server");
+    browser.look("link");
+    browser.fill("hostname", "mail2.lab.test");
+    browser.fill("alias", "mail2");
+    browser.press("Look at the server");
+    browser.until("This system does not trust it");
+    browser.look("link-certificate");
+    let own = lab.sh("mail2", "openssl x509 -noout -fingerprint -sha256 -in /root/own.crt");
+    let own = own.trim().rsplit_once('=').expect("a fingerprint").1.to_owned();
+    assert!(browser.text().replace([' ', '\n'], "").contains(&own.replace([' ', '\n'], "")), "{own}: {}", browser.text());
+
+    // A wrong password links nothing, and comes back in no page.
+    browser.click_on("#confirm");
+    browser.click_on("#by-password");
+    browser.fill("secret", "Wrong-Secret-31!");
+    browser.click_on("#link");
+    browser.until("was not linked");
+    assert!(!browser.source().contains("Wrong-Secret-31!"));
+    browser.look("link-refused");
+    browser.click_on("#confirm");
+    browser.click_on("#by-password");
+    browser.fill("secret", PASSWORD);
+    browser.click_on("#link");
+    browser.until_within("is linked.", Duration::from_secs(60));
+    browser.look("linked");
+    let files = lab.sh("parent", &format!("grep -rlF '{PASSWORD}' /var/lib/linked-nodes /var/cpanel/linked-nodes /etc/linked-nodes /var/log/linked-nodes* 2>/dev/null || true"));
+    assert_eq!(files.trim(), "", "the password is stored");
+    let node = lab.product_json("parent", &["node", "show", "mail2", "--json"]);
+    assert_eq!(node["tls_verified"], false, "{node}");
+
+    // The certificate confirmed is the only one taken: the child is linked anew with a trusted one afterwards.
+    drop(untrusted);
+    lab.product("parent", &["node", "unlink", "mail2"]);
+    lab.link("mail2");
+}
+
 /// Create a New Account: the field, and the account's mail is on the child from its first message on.
 pub fn created_from_whms_form() {
     let lab = lab();
