@@ -11,6 +11,7 @@ use crate::rules::names::{self, LOCAL};
 use crate::rules::plan::{AccountFacts, Facts, MailFacts, TargetFacts};
 use crate::store::ServedState;
 use crate::wire::Destination;
+use serde_json::Value;
 use std::net::IpAddr;
 
 /// Looks at everything a move of `user` to `to` depends on, and at the DNS records it would change. `own` is the move that asks, when
@@ -32,6 +33,7 @@ pub async fn facts(authority: &Authority, user: &str, to: &Destination, own: Opt
         domains: domains.clone(),
         running_move: store.running_move_of(user)?.filter(|id| Some(*id) != own),
         pipes: Vec::new(),
+        ipv6: Vec::new(),
     };
     let target_name = match to {
         Destination::Local => LOCAL.to_owned(),
@@ -84,6 +86,9 @@ async fn look(source: &End, target: &End, user: &str, domains: &[String], facts:
     facts.mail = mail(&usage);
     if forward {
         facts.account.pipes = pipes::find(source.panel(), user, domains).await?;
+        let summary = source.panel().whm("accountsummary", &[("user", user)]).await?;
+        let addresses = summary["acct"][0]["ipv6"].as_array().into_iter().flatten();
+        facts.account.ipv6 = addresses.filter_map(Value::as_str).map(str::to_owned).collect();
     }
     let mut lines = Vec::new();
     let address = |all: Vec<IpAddr>| all.into_iter().min_by_key(IpAddr::is_ipv6);

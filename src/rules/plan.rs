@@ -24,6 +24,8 @@ pub struct AccountFacts {
     pub running_move: Option<i64>,
     /// What runs a program when a message comes, each with its place.
     pub pipes: Vec<String>,
+    /// Its own IPv6 addresses.
+    pub ipv6: Vec<String>,
 }
 
 /// What is known of the mail where it lies now.
@@ -126,6 +128,13 @@ pub fn refusals(facts: &Facts, to: &Destination) -> Vec<String> {
         if facts.target.foreign_user {
             reasons.push(format!("“{alias}” has an account “{user}” of its own, which is not ours to touch."));
         }
+        // Linked Nodes Guide: an account whose mail is on a child does not use IPv6.
+        if !facts.account.ipv6.is_empty() {
+            reasons.push(format!(
+                "“{user}” uses IPv6 ({}), which a distributed account cannot: disable it first (ipv6_disable_account).",
+                facts.account.ipv6.join(", ")
+            ));
+        }
         for domain in &facts.target.foreign_domains {
             reasons.push(format!("The domain “{domain}” belongs to another account on “{alias}”."));
         }
@@ -197,7 +206,7 @@ mod tests {
     #[test]
     fn every_rule_refuses_by_itself() {
         type Break = fn(&mut Facts);
-        let rules: [(&str, Break); 12] = [
+        let rules: [(&str, Break); 13] = [
             ("no account", |f| f.account.exists = false),
             ("child of", |f| f.parent.child_of = Some("p.test".into())),
             ("under way", |f| f.account.running_move = Some(3)),
@@ -209,6 +218,7 @@ mod tests {
             ("a mail child has", |f| f.target.profile = "DNSNODE".into()),
             ("of its own", |f| f.target.foreign_user = true),
             ("belongs to another", |f| f.target.foreign_domains = vec!["alice.test".into()]),
+            ("uses IPv6", |f| f.account.ipv6 = vec!["2001:db8::5".into()]),
             ("MiB free", |f| f.target.disk_free = 1 << 20),
         ];
         for (text, break_it) in rules {

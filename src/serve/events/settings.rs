@@ -2,10 +2,11 @@
 
 use super::{go, stop};
 use crate::error::Result;
+use crate::rules::pipes;
 use crate::serve::Serve;
 use crate::serve::follow::{self, Touched};
 use crate::store::What;
-use crate::wire::HookAnswer;
+use crate::wire::{HookAnswer, Params};
 use serde_json::Value;
 
 /// Functions of `Email` whose effect on the parent can be sent to the child afterwards, because it can be read there.
@@ -37,6 +38,18 @@ fn account(data: &Value) -> &str {
     super::user_of(data)
 }
 
+/// The arguments of an event as those of a call.
+fn arguments(args: &Value) -> Params {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let pairs = args.as_object().into_iter().flatten();
+    pairs
+        .flat_map(|(name, value)| match value {
+            Value::Array(all) => all.iter().map(|one| (name.clone(), text(one))).collect(),
+            one => vec![(name.clone(), text(one))],
+        })
+        .collect()
+}
+
 /// On the parent: what is written here for an account whose mail is elsewhere is sent there, or refused when it cannot be.
 pub fn on_parent(serve: &Serve, event: &str, stage: &str, data: &Value) -> Result<HookAnswer> {
     let (user, call) = (account(data), call(event));
@@ -47,6 +60,10 @@ pub fn on_parent(serve: &Serve, event: &str, stage: &str, data: &Value) -> Resul
     let Some(alias) = store.child_of(user)? else { return Ok(go("the account is on this server")) };
     let function = call.rsplit("::").next().unwrap_or_default();
     if stage == "pre" {
+        let module = call.split("::").next().unwrap_or_default();
+        if let Some(program) = pipes::of_call(module, function, &arguments(&data["args"])) {
+            return Ok(stop(crate::serve::api::piped(user, &program).one_line()));
+        }
         return Ok(if SENT.contains(&function) {
             go("nothing stands against it")
         } else {

@@ -2,7 +2,7 @@
 
 use super::{Serve, lock};
 use crate::authority::now_ms;
-use crate::panel::dns;
+use crate::panel::{self, dns};
 use crate::rules::dns::Record;
 use crate::wire::{NameView, ShownCertificate};
 use std::collections::{BTreeSet, HashMap};
@@ -16,6 +16,10 @@ const WAIT: Duration = Duration::from_millis(300);
 const FRESH: Duration = Duration::from_secs(30);
 /// How long looking may take.
 const DEADLINE: Duration = Duration::from_secs(4);
+/// IMAP over TLS.
+const IMAPS: u16 = 993;
+/// Webmail over TLS.
+const WEBMAIL: u16 = 2096;
 /// The most accounts whose looks are kept.
 const KEPT: usize = 1000;
 
@@ -97,7 +101,8 @@ async fn take(serve: &Serve, domain: &str, child: Option<&str>) -> Looked {
     };
     let names = [format!("mail.{domain}"), format!("webmail.{domain}")];
     let seen = futures_util::future::join_all(names.iter().map(|name| resolved(name)));
-    let (wanted, zone, seen) = tokio::join!(wanted, zone, seen);
+    let shown = futures_util::future::join_all(names.iter().map(|name| certificate(name, host)));
+    let (wanted, zone, seen, certificates) = tokio::join!(wanted, zone, seen, shown);
     let names = names
         .into_iter()
         .zip(seen)
@@ -108,7 +113,30 @@ async fn take(serve: &Serve, domain: &str, child: Option<&str>) -> Looked {
             name,
         })
         .collect();
-    Looked { at_ms: now_ms(), names, certificates: Vec::new() }
+    Looked { at_ms: now_ms(), names, certificates }
+}
+
+/// The certificate that a mail program is shown by `host` when it asks for `name`. Nothing but the handshake is sent.
+async fn certificate(name: &str, host: &str) -> ShownCertificate {
+    let port = if name.starts_with("webmail.") { WEBMAIL } else { IMAPS };
+    let mut shown = ShownCertificate {
+        name: name.to_owned(),
+        node: host.to_owned(),
+        names: Vec::new(),
+        issuer: String::new(),
+        not_after: None,
+        trouble: None,
+    };
+    let look = async { panel::show_on(panel::connect(host, port).await?, name).await?.view() };
+    match tokio::time::timeout(DEADLINE, look).await {
+        Ok(Ok(view)) => {
+            (shown.names, shown.issuer, shown.not_after) = (view.names, view.issuer, Some(view.not_after));
+            shown.trouble = view.distrust;
+        }
+        Ok(Err(error)) => shown.trouble = Some(error.message),
+        Err(_) => shown.trouble = Some(format!("“{host}” showed none within {} s.", DEADLINE.as_secs())),
+    }
+    shown
 }
 
 /// The addresses and targets that a zone holds for a name.
