@@ -140,7 +140,7 @@ pub fn server_nodes_functions() {
     assert_eq!((&status["metadata"]["result"], &status["data"]["version"]), (&1.into(), &"11.138.0.19".into()), "{status}");
     let force = call("force_dedistribution_from_node", "node_alias=mail1&user=nobody");
     assert_eq!(force["metadata"]["result"], 0);
-    assert!(force["metadata"]["reason"].as_str().expect("reason").contains("not supported"), "{force}");
+    assert!(force["metadata"]["reason"].as_str().expect("reason").contains("“nobody” is not distributed"), "{force}");
 
     // A caller without the right gets cPanel's own refusal.
     let (status, body) = curl(
