@@ -135,14 +135,14 @@ pub fn passwords() {
 /// No interface of the parent sets up a program for a distributed account; nothing of it reaches the child.
 pub fn pipes() {
     let lab = lab();
-    lab.createacct("piper", &["mail_node_alias=mail1"]);
-    let (basic, root) = (format!("piper:{PASSWORD}"), lab.token("parent", "tests"));
+    lab.createacct("runner", &["mail_node_alias=mail1"]);
+    let (basic, root) = (format!("runner:{PASSWORD}"), lab.token("parent", "tests"));
     let header = format!("Authorization: whm root:{root}");
     let forms: [(&str, &[&str]); 6] = [
-        ("add_forwarder", &["domain=piper.test", "email=a", "fwdopt=pipe", "pipefwd=bin/run"]),
-        ("add_forwarder", &["domain=piper.test", "email=b", "fwdopt=fwd", "fwdemail=|/bin/run"]),
-        ("add_forwarder", &["domain=piper.test", "email=c", "fwdopt=fwd", "fwdemail=:include:/home/piper/list"]),
-        ("set_default_address", &["domain=piper.test", "fwdopt=pipe", "pipefwd=bin/run"]),
+        ("add_forwarder", &["domain=runner.test", "email=a", "fwdopt=pipe", "pipefwd=bin/run"]),
+        ("add_forwarder", &["domain=runner.test", "email=b", "fwdopt=fwd", "fwdemail=|/bin/run"]),
+        ("add_forwarder", &["domain=runner.test", "email=c", "fwdopt=fwd", "fwdemail=:include:/home/runner/list"]),
+        ("set_default_address", &["domain=runner.test", "fwdopt=pipe", "pipefwd=bin/run"]),
         (
             "store_filter",
             &[
@@ -156,12 +156,12 @@ pub fn pipes() {
                 "opt1=or",
             ],
         ),
-        ("add_forwarder", &["domain=piper.test", "email=d", "fwdopt= PIPE ", "pipefwd=x"]),
+        ("add_forwarder", &["domain=runner.test", "email=d", "fwdopt= PIPE ", "pipefwd=x"]),
     ];
-    let files = "cat /etc/valiases/piper.test /etc/vfilters/piper.test /home/piper/etc/piper.test/*/filter /home/piper/.filter 2>/dev/null | sha256sum";
+    let files = "cat /etc/valiases/runner.test /etc/vfilters/runner.test /home/runner/etc/runner.test/*/filter /home/runner/.filter 2>/dev/null | sha256sum";
     let (here, there) = (lab.sh("parent", files), lab.sh("mail1", files));
     for (function, arguments) in forms {
-        let said = lab.our_uapi("parent", "piper", "Email", function, arguments);
+        let said = lab.our_uapi("parent", "runner", "Email", function, arguments);
         assert!(said["status"] == 0 && said["errors"].to_string().contains("program"), "{function} {arguments:?}: {said}");
         let mut data: Vec<&str> = Vec::new();
         for argument in arguments {
@@ -169,10 +169,10 @@ pub fn pipes() {
         }
         let flat = format!("https://parent.lab.test:2083/execute/Email/{function}");
         let wrapped = format!(
-            "https://parent.lab.test:2087/json-api/cpanel?cpanel_jsonapi_user=piper&cpanel_jsonapi_apiversion=3&cpanel_jsonapi_module=Email&cpanel_jsonapi_func={function}"
+            "https://parent.lab.test:2087/json-api/cpanel?cpanel_jsonapi_user=runner&cpanel_jsonapi_apiversion=3&cpanel_jsonapi_module=Email&cpanel_jsonapi_func={function}"
         );
         let through = format!(
-            "https://parent.lab.test:2087/json-api/uapi_cpanel?api.version=1&cpanel.user=piper&cpanel.module=Email&cpanel.function={function}"
+            "https://parent.lab.test:2087/json-api/uapi_cpanel?api.version=1&cpanel.user=runner&cpanel.module=Email&cpanel.function={function}"
         );
         for (proof, url) in [(["-u", &basic], &flat), (["-H", &header], &wrapped), (["-H", &header], &through)] {
             let mut words = proof.to_vec();
@@ -182,7 +182,7 @@ pub fn pipes() {
             assert!(body.contains("\"status\":0") && body.contains("program"), "{url} {arguments:?}: {body}");
         }
     }
-    let batch = "uapi_cpanel?cpanel.user=piper&cpanel.module=Email&cpanel.function=add_forwarder&domain=piper.test&email=e&fwdopt=pipe&pipefwd=x";
+    let batch = "uapi_cpanel?cpanel.user=runner&cpanel.module=Email&cpanel.function=add_forwarder&domain=runner.test&email=e&fwdopt=pipe&pipefwd=x";
     let (_, body) = curl(
         lab,
         &[
@@ -194,7 +194,7 @@ pub fn pipes() {
         ],
     );
     assert!(body.contains("program"), "{body}");
-    let api2 = "https://parent.lab.test:2083/json-api/cpanel?cpanel_jsonapi_apiversion=2&cpanel_jsonapi_module=Email&cpanel_jsonapi_func=addforward&domain=piper.test&email=g&fwdopt=pipe&pipefwd=x";
+    let api2 = "https://parent.lab.test:2083/json-api/cpanel?cpanel_jsonapi_apiversion=2&cpanel_jsonapi_module=Email&cpanel_jsonapi_func=addforward&domain=runner.test&email=g&fwdopt=pipe&pipefwd=x";
     let (_, body) = curl(lab, &["-u", &basic, api2]);
     assert!(body.contains("error") && !body.contains("\"result\":1"), "{body}");
     assert_eq!((lab.sh("parent", files), lab.sh("mail1", files)), (here, there), "something was set up");
