@@ -322,10 +322,10 @@ pub fn child_refuses_root() {
 /// Twenty hooks at once are twenty answers.
 pub fn twenty_hooks() {
     let lab = lab();
-    lab.createacct("busy", &["mail_node_alias=mail1"]);
-    let line = "for i in $(seq 20); do (echo '{\"data\":{\"user\":\"busy\",\"unknown\":[{}]},\"more\":1}' | /usr/local/cpanel/3rdparty/bin/linked-nodes-hook --category=Passwd --event=ChangePasswd --stage=post; echo) & done; wait";
+    lab.createacct("hooked", &["mail_node_alias=mail1"]);
+    let line = "for i in $(seq 20); do (echo '{\"data\":{\"user\":\"hooked\",\"unknown\":[{}]},\"more\":1}' | /usr/local/cpanel/3rdparty/bin/linked-nodes-hook --category=Passwd --event=ChangePasswd --stage=post; echo) & done; wait";
     let said = lab.sh("parent", line);
     let good = said.lines().filter(|line| line.starts_with("1 mail1 follows")).count();
     assert_eq!(good, 20, "{said}");
-    ends_equal(lab, "after twenty events", "busy");
+    ends_equal(lab, "after twenty events", "hooked");
 }
