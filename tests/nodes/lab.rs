@@ -210,14 +210,19 @@ impl Lab {
 
     /// Brings back every account that a child serves and ends its link.
     pub fn free(&self, child: &str) {
+        self.recall(child);
+        let unlinked = self.product("parent", &["node", "unlink", child]);
+        assert!(unlinked.status.success(), "unlinking {child}: {}", text(&unlinked));
+    }
+
+    /// Brings back every account that a child serves.
+    pub fn recall(&self, child: &str) {
         let accounts = self.product_json("parent", &["account", "list", "--json"]);
         for row in accounts.as_array().expect("rows").iter().filter(|row| row["child"] == child) {
             let user = row["user"].as_str().expect("user");
             let back = self.product("parent", &["account", "dedistribute", user]);
             assert!(back.status.success(), "{user} does not come back: {}", text(&back));
         }
-        let unlinked = self.product("parent", &["node", "unlink", child]);
-        assert!(unlinked.status.success(), "unlinking {child}: {}", text(&unlinked));
     }
 
     /// Polls until `condition` holds.

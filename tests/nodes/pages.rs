@@ -134,6 +134,7 @@ pub fn linking_an_untrusted_child() {
     let lab = lab();
     root_password(lab, "parent");
     root_password(lab, "mail2");
+    lab.recall("mail2");
     let browser = Browser::signed_in(Wish::default(), "root");
 
     // Unlinked on its page, with the token expiring.
