@@ -226,7 +226,7 @@ fn place_of(lab: &Lab, user: &str) -> String {
 
 /// Selects accounts in the list and goes to their plan.
 fn plan(browser: &Browser, users: &[&str], to: &str) {
-    ours(browser, "?page=accounts");
+    ours(browser, "?page=accounts&rows=100");
     select(browser, users);
     browser.choose("to", to);
     browser.click_on("#plan");
@@ -275,7 +275,7 @@ pub fn three_accounts_there_and_back() {
     drop(browser);
 
     let browser = Browser::signed_in(Wish { scripts: false, ..Wish::default() }, "root");
-    ours(&browser, "?page=accounts&on=mail1");
+    ours(&browser, "?page=accounts&on=mail1&rows=100");
     select(&browser, &users);
     browser.choose("to", ".local");
     browser.click_on("#plan");
@@ -302,7 +302,7 @@ pub fn forced_with_the_child_dead() {
     ours(&browser, "");
     browser.until_again("in trouble", Duration::from_secs(120));
     browser.look("nodes-trouble");
-    ours(&browser, "?page=accounts&on=mail2");
+    ours(&browser, "?page=accounts&on=mail2&rows=100");
     select(&browser, &["stranded"]);
     browser.click_on("button#force");
     browser.until("Mail is lost.");
