@@ -300,6 +300,20 @@ pub fn child_refuses_root() {
     assert!(said["metadata"]["result"] == 0 && said.to_string().contains("parent.lab.test"), "{said}");
     let changed = lab.our_uapi("parent", "rooted", "Email", "edit_pop_quota", &["email=info", "domain=rooted.test", "quota=70"]);
     assert_eq!(changed["status"], 1, "{changed}");
+    // A program is refused where no shim stands too.
+    let words = [
+        "/usr/local/cpanel/bin/uapi",
+        "--user=rooted",
+        "--output=json",
+        "Email",
+        "add_forwarder",
+        "email=run",
+        "domain=rooted.test",
+        "fwdopt=pipe",
+        "pipefwd=bin/run",
+    ];
+    let said = String::from_utf8_lossy(&lab.try_exec("parent", &words).stdout).into_owned();
+    assert!(said.contains("\"status\":0") && said.contains("program"), "{said}");
     // Written on the parent itself, past its shim: the child follows.
     let words = [
         "/usr/local/cpanel/bin/uapi",

@@ -94,8 +94,16 @@ pub fn on_child(serve: &Serve, parent: &str, event: &str, data: &Value) -> Resul
     let Some(owner) = owner.filter(|owner| serve.authority.store.served(owner).is_ok_and(|served| served.is_some())) else {
         return Ok(go("an account of this server's own"));
     };
-    if user.contains('@') || serve.authority.tickets.redeem(&owner, call, "pre") {
-        return Ok(go("the parent's own call, or webmail"));
+    if user.contains('@') {
+        // A mailbox's own filters and forwarders, set in webmail: they may not run a program either.
+        let (module, function) = call.split_once("::").unwrap_or_default();
+        return Ok(match pipes::of_call(module, function, &arguments(&data["args"])) {
+            Some(program) => stop(crate::serve::api::piped(user, &program).one_line()),
+            None => go("webmail"),
+        });
+    }
+    if serve.authority.tickets.redeem(&owner, call, "pre") {
+        return Ok(go("the parent's own call"));
     }
     Ok(stop(format!("{owner} is managed on {parent}. Call {call} on {parent}.")))
 }
