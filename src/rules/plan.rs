@@ -118,7 +118,8 @@ pub fn refusals(facts: &Facts, to: &Destination) -> Vec<String> {
         reasons.push(format!("Only a server of the Standard profile can be a parent; this one is {}.", facts.parent.profile));
     }
     if let Some(trouble) = &facts.target.trouble {
-        reasons.push(format!("“{}” does not answer: {trouble}", facts.target.name));
+        // Which of the two nodes it is, the trouble says itself.
+        reasons.push(format!("A node that takes part does not answer: {trouble}"));
         return reasons;
     }
     if let Destination::Child(alias) = to {
