@@ -54,6 +54,8 @@ step 'Installing Linked Nodes in each node, with its own installer'
 for node in parent mail1 mail2; do
 	quiet "$LAB" push "$node" "$PRODUCT" /root/linked-nodes
 	quiet on "$node" /root/linked-nodes install
+	# No systemd runs in a node: started again, it starts the product by itself.
+	quiet on "$node" sh -c "printf 'setsid /usr/local/bin/linked-nodes supervise </dev/null >>/var/log/linked-nodes.log 2>&1 &\\n' > /etc/rc.local"
 	for _ in $(seq 100); do
 		on "$node" linked-nodes status >"$LOG/last" 2>&1 && break
 		sleep 0.1
